@@ -1,0 +1,130 @@
+"""Our headers on dead letters and replays: what is written, what is read back, what is stripped.
+
+Headers are a small place (ActiveMQ ends a connection at 10 KB a line, RabbitMQ 4.3 at 100 headers), so the
+message and the traceback are trimmed, the traceback to its innermost frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from stompconsole.brokers.dialect import Dialect
+
+PREFIX = "stompconsole-"
+DEAD_LETTER_ID = PREFIX + "dead-letter-id"
+FAILURE_ID = PREFIX + "failure-id"
+REPLAY_ID = PREFIX + "replay-id"
+CONSUMER = PREFIX + "consumer"
+HANDLER = PREFIX + "handler"
+ORIGIN = PREFIX + "origin"
+ERROR_TYPE = PREFIX + "error-type"
+ERROR_MESSAGE = PREFIX + "error-message"
+TRACEBACK = PREFIX + "traceback"
+ATTEMPTS = PREFIX + "attempts"
+FIRST_FAILED_AT = PREFIX + "first-failed-at"
+FAILED_AT = PREFIX + "failed-at"
+WORKER = PREFIX + "worker"
+MESSAGE_ID = PREFIX + "message-id"
+
+MAX_MESSAGE_BYTES = 1_000
+MAX_TRACEBACK_BYTES = 4_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """Why and where a message died, as its headers carry it. Times are aware, UTC."""
+
+    dead_letter_id: str
+    failure_id: str
+    consumer: str
+    handler: str
+    origin: str
+    error_type: str
+    error_message: str
+    traceback: str
+    attempts: int
+    first_failed_at: datetime
+    failed_at: datetime
+    worker: str
+    message_id: str
+    replay_id: str = ""
+
+    def headers(self) -> dict[str, str]:
+        """As header names and values, trimmed to what every broker takes."""
+        fields = {
+            DEAD_LETTER_ID: self.dead_letter_id,
+            FAILURE_ID: self.failure_id,
+            CONSUMER: self.consumer,
+            HANDLER: self.handler,
+            ORIGIN: self.origin,
+            ERROR_TYPE: _first_bytes(self.error_type, 255),
+            ERROR_MESSAGE: _first_bytes(self.error_message, MAX_MESSAGE_BYTES),
+            TRACEBACK: _last_bytes(self.traceback, MAX_TRACEBACK_BYTES),
+            ATTEMPTS: str(self.attempts),
+            FIRST_FAILED_AT: self.first_failed_at.isoformat(),
+            FAILED_AT: self.failed_at.isoformat(),
+            WORKER: _first_bytes(self.worker, 255),
+            MESSAGE_ID: _first_bytes(self.message_id, 500),
+            REPLAY_ID: self.replay_id,
+        }
+        return {name: value for name, value in fields.items() if value}
+
+
+def read(headers: Mapping[str, str]) -> Envelope | None:
+    """The envelope of a captured message, or None when it is not one of ours."""
+    if not headers.get(DEAD_LETTER_ID) or not headers.get(FAILURE_ID):
+        return None
+    failed_at = _time(headers.get(FAILED_AT, ""))
+    return Envelope(
+        dead_letter_id=headers[DEAD_LETTER_ID],
+        failure_id=headers[FAILURE_ID],
+        consumer=headers.get(CONSUMER, ""),
+        handler=headers.get(HANDLER, ""),
+        origin=headers.get(ORIGIN, ""),
+        error_type=headers.get(ERROR_TYPE, ""),
+        error_message=headers.get(ERROR_MESSAGE, ""),
+        traceback=headers.get(TRACEBACK, ""),
+        attempts=_int(headers.get(ATTEMPTS, "")),
+        first_failed_at=_time(headers.get(FIRST_FAILED_AT, ""), failed_at),
+        failed_at=failed_at,
+        worker=headers.get(WORKER, ""),
+        message_id=headers.get(MESSAGE_ID, ""),
+        replay_id=headers.get(REPLAY_ID, ""),
+    )
+
+
+def replay_headers(
+    headers: Mapping[str, str], dialect: Dialect, *, dead_letter_id: str, replay_id: str
+) -> dict[str, str]:
+    """Headers of the SEND that replays a captured message: the team's own, and who it is to us."""
+    team = dialect.resend_headers(without_ours(headers))
+    return {**team, DEAD_LETTER_ID: dead_letter_id, REPLAY_ID: replay_id}
+
+
+def without_ours(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers less every one of ours."""
+    return {name: value for name, value in headers.items() if not name.startswith(PREFIX)}
+
+
+def _first_bytes(text: str, limit: int) -> str:
+    data = text.encode()
+    return text if len(data) <= limit else data[: limit - 3].decode(errors="ignore") + "…"
+
+
+def _last_bytes(text: str, limit: int) -> str:
+    data = text.encode()
+    return text if len(data) <= limit else "…" + data[-(limit - 3) :].decode(errors="ignore")
+
+
+def _int(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _time(text: str, default: datetime | None = None) -> datetime:
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return default or datetime.now(UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

@@ -1,0 +1,92 @@
+"""Dead-lettering: SEND with the failure in headers, RECEIPT, then ACK. Works on any broker, loses on none.
+
+Until its receipt is there the original stays un-acked and the SEND is tried again; each try carries the same
+failure id, so that a capture that sees it twice keeps it once.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import UTC, datetime
+
+from stompconsole.brokers import Dialect
+from stompconsole.delivery import envelope
+from stompconsole.delivery.disposition import Failure
+from stompconsole.delivery.envelope import Envelope
+from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.settlement import Delivery
+from stompconsole.delivery.specs import AckMode, ConsumerSpec, DeadLetterVia
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+
+
+class GivingUp:
+    """Dead-letters for one consumer."""
+
+    def __init__(self, consumer: ConsumerSpec, senders: Senders, worker_name: str) -> None:
+        self.trouble = ""
+        self._consumer = consumer
+        self._sender = senders.of(consumer.broker)
+        self._worker_name = worker_name
+
+    def give_up(self, delivery: Delivery, failure: Failure, dialect: Dialect) -> None:
+        """Dead-letter a delivery; it is settled once the broker has the dead letter."""
+        if self._consumer.broker.dead_letter_via is DeadLetterVia.NACK and self._may_nack():
+            delivery.nack(dialect.nack_headers())
+            return
+        headers = {
+            **dialect.resend_headers(envelope.without_ours(delivery.headers)),
+            **self._envelope(delivery, failure).headers(),
+            **dialect.send_headers(self._consumer.dead_letters),
+        }
+        if dialect.duplicate_id_header:
+            headers[dialect.duplicate_id_header] = headers[envelope.FAILURE_ID]
+        self._send(delivery, headers, FIRST_PAUSE_S)
+
+    def _may_nack(self) -> bool:
+        return self._consumer.ack_mode is AckMode.CLIENT_INDIVIDUAL
+
+    def _send(self, delivery: Delivery, headers: dict[str, str], pause_s: float) -> None:
+        sent = self._sender.send(self._consumer.dead_letters, headers, delivery.body)
+
+        def finish() -> None:
+            error = sent.exception()
+            if error is None:
+                self._tell("")
+                delivery.ack()
+            elif delivery.alive:
+                self._tell(f"dead letters can't be sent to {self._consumer.dead_letters}: {error}")
+                again = min(pause_s * 2, LONGEST_PAUSE_S)
+                delivery.settlement.after(pause_s, lambda: self._send(delivery, headers, again))
+
+        sent.add_done_callback(lambda _: finish())
+
+    def _tell(self, trouble: str) -> None:
+        if trouble:
+            logger.warning("%s: %s", self._consumer.name, trouble)
+        elif self.trouble:
+            logger.info("%s: dead letters can be sent again", self._consumer.name)
+        self.trouble = trouble
+
+    def _envelope(self, delivery: Delivery, failure: Failure) -> Envelope:
+        now = datetime.now(UTC)
+        return Envelope(
+            dead_letter_id=delivery.headers.get(envelope.DEAD_LETTER_ID) or str(uuid.uuid4()),
+            failure_id=str(uuid.uuid4()),
+            consumer=self._consumer.name,
+            handler=self._consumer.handler,
+            origin=self._consumer.destination,
+            error_type=failure.error_type,
+            error_message=failure.message,
+            traceback=failure.traceback,
+            attempts=delivery.attempts,
+            first_failed_at=delivery.first_failed_at or now,
+            failed_at=now,
+            worker=self._worker_name,
+            message_id=delivery.message_id,
+            replay_id=delivery.headers.get(envelope.REPLAY_ID, ""),
+        )

@@ -1,0 +1,151 @@
+"""The work of a consumer: decode, call the handler, and settle as it turns out."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from stompconsole.brokers import Dialect
+from stompconsole.delivery import codecs, envelope, retry
+from stompconsole.delivery.codecs import UnreadableBody
+from stompconsole.delivery.disposition import ACK, Ack, DeadLetter, Disposition, Failure, TryAgain
+from stompconsole.delivery.giving_up import GivingUp
+from stompconsole.delivery.observer import Observer
+from stompconsole.delivery.payload import Handler, Payload
+from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.settlement import Delivery
+from stompconsole.delivery.specs import ConsumerSpec
+
+logger = logging.getLogger(__name__)
+
+NACKED = Failure(error_type="nack", message="the handler called nack()")
+
+
+class HandlerWork:
+    """Runs one consumer's handler. See ``pipeline.Work``."""
+
+    def __init__(
+        self, spec: ConsumerSpec, handler: Handler, senders: Senders, worker_name: str, observer: Observer
+    ) -> None:
+        self._spec = spec
+        self._handler = handler
+        self._observer = observer
+        self._giving_up = GivingUp(spec, senders, worker_name)
+        self._loops = threading.local()
+
+    @property
+    def trouble(self) -> str:
+        return self._giving_up.trouble
+
+    def process(self, batch: Sequence[Delivery], dialect: Dialect) -> None:
+        self._observer.received(len(batch))
+        acked = retried = dead_lettered = 0
+        seconds = []
+        for delivery in batch:
+            started = time.perf_counter()
+            disposition = self._handle(delivery)
+            seconds.append(time.perf_counter() - started)
+            match disposition:
+                case Ack():
+                    acked += 1
+                    self._settle(delivery)
+                case TryAgain(delay_s=delay_s, failure=failure):
+                    retried += 1
+                    self._log(delivery, failure, "is tried again in %.1f s", delay_s)
+                    delivery.settlement.again(delivery, delay_s)
+                case DeadLetter(failure=failure):
+                    dead_lettered += 1
+                    self._log(delivery, failure, "is dead-lettered")
+                    self._giving_up.give_up(delivery, failure, dialect)
+        self._observer.handled(acked=acked, retried=retried, dead_lettered=dead_lettered, seconds=seconds)
+
+    def close(self) -> None:
+        """End the event loop of this thread, if an async handler had one."""
+        with suppress(AttributeError):
+            self._loops.runner.close()
+
+    def _settle(self, delivery: Delivery) -> None:
+        replay_id = delivery.headers.get(envelope.REPLAY_ID)
+        # A handler may have called payload.ack() itself: then this second time says nothing.
+        settled = delivery.settled or delivery.ack()
+        if replay_id and settled:
+            self._observer.replayed(delivery.headers.get(envelope.DEAD_LETTER_ID, ""), replay_id)
+
+    def _handle(self, delivery: Delivery) -> Disposition:
+        if self._spec.correlation_id_required and not delivery.headers.get("correlation-id"):
+            delivery.failed()
+            return DeadLetter(
+                failure=Failure(error_type="MissingCorrelationId", message="the message has no correlation-id header")
+            )
+        try:
+            body = codecs.decode(delivery.body, delivery.headers, self._spec.codec)
+        except UnreadableBody as error:
+            delivery.failed()
+            return DeadLetter(failure=Failure(error_type="UnreadableBody", message=str(error)))
+        return self._call(delivery, body)
+
+    def _call(self, delivery: Delivery, body: object) -> Disposition:
+        choice = _ByHand(delivery)
+        try:
+            result = self._handler(Payload(choice.ack, choice.nack, delivery.headers, body))
+            if result is not None and inspect.isawaitable(result):
+                self._await(result)
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome, SystemExit too
+            if delivery.settled:
+                logger.warning("the handler of %s raised after it had called ack()", self._spec.name, exc_info=error)
+                return ACK
+            delivery.failed()
+            return retry.decide(error, delivery.attempts, self._spec.retry)
+        if choice.nacked:
+            delivery.failed()
+            return DeadLetter(failure=NACKED)
+        return ACK
+
+    def _await(self, awaitable: object) -> None:
+        # One loop per thread, kept: making one costs more than most handlers.
+        if not hasattr(self._loops, "runner"):
+            self._loops.runner = asyncio.Runner()
+
+        async def run() -> None:
+            await awaitable  # type: ignore[misc]
+
+        self._loops.runner.run(run())
+
+    def _log(self, delivery: Delivery, failure: Failure, what: str, *args: object) -> None:
+        logger.warning(
+            "message %s of %s failed with %s: %s, and " + what,
+            delivery.message_id,
+            self._spec.name,
+            failure.error_type,
+            failure.message[:200],
+            *args,
+            extra={"consumer": self._spec.name, "destination": delivery.destination, "message_id": delivery.message_id},
+        )
+
+
+class _ByHand:
+    """``payload.ack`` and ``payload.nack``: the first one called counts."""
+
+    __slots__ = ("_delivery", "nacked")
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        self.nacked = False
+
+    def ack(self) -> None:
+        if self.nacked:
+            logger.info("ack() after nack() of message %s is ignored", self._delivery.message_id)
+            return
+        self._delivery.ack()
+
+    def nack(self) -> None:
+        if self._delivery.settled:
+            logger.info("nack() after ack() of message %s is ignored", self._delivery.message_id)
+            return
+        self.nacked = True
+

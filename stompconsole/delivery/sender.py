@@ -1,0 +1,200 @@
+"""The sending session of a broker: SENDs with receipts, many in flight, shared by whoever sends.
+
+Kept apart from consuming sessions, since an alarm or a full store blocks whoever sends, ACKs included,
+without a word (BROKERS.md 15). One thread per sender opens the session, writes, and watches the receipts;
+a receipt that does not come in time ends the session, because all behind it wait as well.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+
+from stompconsole.brokers import Dialect, dialect_for
+from stompconsole.delivery.connecting import open_session
+from stompconsole.delivery.specs import BrokerSpec
+from stompconsole.errors import BrokerError, ConnectFailed, ReceiptTimeout, SessionClosed, StompConsoleError
+from stompconsole.transport.session import Session
+
+logger = logging.getLogger(__name__)
+
+CONNECT_PAUSE_S = 1.0
+"""After a failed connect, further sends fail with the same reason for this long instead of trying again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One SEND. ``as_sent`` is its destination as it goes on the wire; a second spelling is tried once."""
+
+    destination: str
+    headers: dict[str, str]
+    body: bytes
+    done: Future[None] = field(default_factory=Future)
+    respelt: bool = False
+
+
+class Sender:
+    """Sends to one broker. Thread-safe; opens its session when it is first needed."""
+
+    def __init__(self, broker: BrokerSpec) -> None:
+        self._broker = broker
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._connecting = threading.Lock()
+        self._session: Session | None = None
+        self._dialect = Dialect()
+        self._refused_until = 0.0
+        self._refusal = ""
+        self._awaited: deque[tuple[float, Future[None]]] = deque()
+        self._spellings: dict[str, str] = {}
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def send(self, destination: str, headers: Mapping[str, str], body: bytes) -> Future[None]:
+        """SEND with a receipt. The future is done when the broker has it, or fails with ConnectFailed,
+        BrokerRefused, ReceiptTimeout or SessionClosed: then it may or may not have it, except on the first two.
+
+        ``headers`` are complete but for destination and content-length; the latter is set right where it is
+        given, and added for a body that holds a NUL.
+        """
+        job = _Job(destination=destination, headers=dict(headers), body=body)
+        with self._lock:
+            if self._closed:
+                job.done.set_exception(SessionClosed("the sender is closed: the process is ending"))
+                return job.done
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=f"{self._broker.name} sender", daemon=True)
+                self._thread.start()
+        self._jobs.put(job)
+        return job.done
+
+    def dialect(self) -> Dialect:
+        """The broker's dialect; connects if need be. Raises ConnectFailed."""
+        self._open()
+        return self._dialect
+
+    def close(self, timeout_s: float) -> None:
+        """Send what is queued, wait for receipts, DISCONNECT; at most ``timeout_s`` seconds."""
+        deadline = time.monotonic() + timeout_s
+        with self._lock:
+            self._closed = True
+            thread = self._thread
+        self._jobs.put(None)
+        if thread is not None:
+            thread.join(timeout_s)
+        session = self._session
+        if session is not None:
+            session.disconnect(max(0.1, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        running = True
+        while running or (self._awaited and self._session is not None):
+            try:
+                job = self._jobs.get(timeout=self._patience_s())
+            except queue.Empty:
+                self._expire()
+                continue
+            if job is None:
+                running = False
+            else:
+                self._carry_out(job)
+            self._expire()
+
+    def _patience_s(self) -> float | None:
+        while self._awaited and self._awaited[0][1].done():
+            self._awaited.popleft()
+        if not self._awaited:
+            return None if not self._closed else 0.0
+        return max(0.0, self._awaited[0][0] - time.monotonic()) + 0.01
+
+    def _expire(self) -> None:
+        while self._awaited and self._awaited[0][1].done():
+            self._awaited.popleft()
+        if self._awaited and self._awaited[0][0] < time.monotonic() and self._session is not None:
+            limit_s = self._broker.receipt_timeout_s
+            self._session.abort(f"{NOT_CONFIRMED}: no RECEIPT in {limit_s:g} s, it may be blocked or full")
+
+    def _carry_out(self, job: _Job) -> None:
+        try:
+            session = self._open()
+            sent = session.request("SEND", self._headers(job), job.body)
+        except StompConsoleError as error:
+            job.done.set_exception(error)
+            return
+        self._awaited.append((time.monotonic() + self._broker.receipt_timeout_s, sent))
+        sent.add_done_callback(lambda result: self._finish(job, result.exception()))
+
+    def _headers(self, job: _Job) -> dict[str, str]:
+        destination = self._spellings.get(job.destination, job.destination)
+        headers = {**job.headers, "destination": destination}
+        if "content-length" in headers or b"\0" in job.body:
+            headers["content-length"] = str(len(job.body))
+        return headers
+
+    def _finish(self, job: _Job, error: BaseException | None) -> None:
+        """Runs on the io thread, or on whoever ends the session."""
+        if self._closed:
+            # The thread may be waiting for this receipt alone, to end.
+            self._jobs.put(None)
+        if error is None:
+            job.done.set_result(None)
+            return
+        other = self._dialect.undeclared(job.destination, str(error))
+        if other is not None and not job.respelt and not self._closed:
+            logger.warning("%s exists with other properties, sending to %s", job.destination, other)
+            self._spellings[job.destination] = other
+            self._jobs.put(replace(job, respelt=True))
+        elif NOT_CONFIRMED in str(error):
+            job.done.set_exception(ReceiptTimeout(str(error)))
+        else:
+            job.done.set_exception(error)
+
+    def _open(self) -> Session:
+        with self._connecting:
+            session = self._session
+            if session is not None and session.close_reason is None:
+                return session
+            if time.monotonic() < self._refused_until:
+                raise ConnectFailed(self._refusal)
+            try:
+                session = open_session(self._broker)
+            except ConnectFailed as error:
+                self._refused_until = time.monotonic() + CONNECT_PAUSE_S
+                self._refusal = str(error)
+                raise
+            self._dialect = dialect_for(self._broker.kind, session.server)
+            self._session = session
+            return session
+
+
+NOT_CONFIRMED = "the broker does not confirm"
+
+
+class Senders:
+    """One sender per broker definition, made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._senders: dict[BrokerSpec, Sender] = {}
+        self._lock = threading.Lock()
+
+    def of(self, broker: BrokerSpec) -> Sender:
+        with self._lock:
+            if broker not in self._senders:
+                self._senders[broker] = Sender(broker)
+            return self._senders[broker]
+
+    def close(self, timeout_s: float) -> None:
+        """Close them all; at most ``timeout_s`` seconds each."""
+        with self._lock:
+            senders, self._senders = list(self._senders.values()), {}
+        for sender in senders:
+            try:
+                sender.close(timeout_s)
+            except BrokerError as error:
+                logger.info("closing a sender: %s", error)

@@ -1,0 +1,240 @@
+"""Settling deliveries of one session: which ACK is owed, when it is written, and that it is written once.
+
+Handler threads and the sending session's io thread settle; a lock guards what is owed, a second one the
+writing, so that a slow write never holds a handler up. An ACK waits for company only while its thread has
+more work in hand; the runner's timer writes what a slow handler would otherwise keep back.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from stompconsole.delivery.specs import AckMode
+from stompconsole.errors import SessionClosed
+from stompconsole.transport import frames
+from stompconsole.transport.session import Session
+
+logger = logging.getLogger(__name__)
+
+LINGER_S = 0.005
+"""How long an ACK may wait for company when its thread has gone into another handler call."""
+
+
+class Surroundings(Protocol):
+    """What a settlement needs of the subscription around it."""
+
+    def after(self, delay_s: float, action: Callable[[], None]) -> None:
+        """Run a quick action in ``delay_s`` seconds, unless the subscription has ended by then."""
+
+    def put(self, delivery: Delivery) -> None:
+        """Queue a delivery for work."""
+
+
+class Delivery:
+    """One message handed to us. Belongs to its session: settling it after the session's end does nothing."""
+
+    __slots__ = ("ack_id", "attempts", "body", "first_failed_at", "headers", "settled", "settlement")
+
+    def __init__(self, settlement: Settlement, headers: dict[str, str], body: bytes) -> None:
+        self.settlement = settlement
+        self.headers = headers
+        self.body = body
+        # Artemis lets a user's header "ack" come before its own; message-id is the same there.
+        self.ack_id = headers.get("ack", "")
+        self.settled = False
+        self.attempts = 0
+        self.first_failed_at: datetime | None = None
+
+    @property
+    def destination(self) -> str:
+        """Where it was subscribed to, not what a header says: brokers spell that as the sender did."""
+        return self.settlement.destination
+
+    @property
+    def message_id(self) -> str:
+        return self.headers.get("message-id", "")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be settled."""
+        return not self.settled and self.settlement.open
+
+    def ack(self) -> bool:
+        """Settle as done; false if it was settled before or its session has ended."""
+        return self.settlement.ack(self)
+
+    def nack(self, headers: dict[str, str] | None = None) -> bool:
+        """Settle as refused, with what the broker makes of it; false as for ``ack``."""
+        return self.settlement.nack(self, headers or {})
+
+    def failed(self) -> None:
+        """Count a failed attempt."""
+        self.attempts += 1
+        self.first_failed_at = self.first_failed_at or datetime.now(UTC)
+
+
+class Settlement:
+    """``client-individual``: every delivery has its own ACK, in the order they were settled."""
+
+    def __init__(self, session: Session, destination: str, *, limit: int, around: Surroundings) -> None:
+        self.destination = destination
+        self.received = 0
+        self.settled = 0
+        self._session = session
+        self._limit = limit
+        self._around = around
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._owed: deque[bytes] = deque()
+        self._taken = 0
+        self._idle = threading.Condition(self._lock)
+
+    @property
+    def open(self) -> bool:
+        return self._session.close_reason is None
+
+    @property
+    def in_flight(self) -> int:
+        """Messages the broker has handed us that are not settled."""
+        return self.received - self.settled if self.open else 0
+
+    def arrived(self, delivery: Delivery) -> None:
+        """A message came in; called on the io thread, in the order of arrival."""
+        self.received += 1
+
+    def take(self, count: int) -> None:
+        """``count`` deliveries go into work: draining waits for them."""
+        with self._lock:
+            self._taken += count
+
+    def again(self, delivery: Delivery, delay_s: float) -> None:
+        """A delivery leaves work unsettled, to be tried later; draining does not wait for it."""
+        with self._idle:
+            self._taken -= 1
+            self._idle.notify_all()
+        self._around.after(delay_s, lambda: self._around.put(delivery))
+
+    def after(self, delay_s: float, action: Callable[[], None]) -> None:
+        """Run a quick action in ``delay_s`` seconds."""
+        self._around.after(delay_s, action)
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Wait until nothing is in work, or the session has ended; false if that took too long."""
+        with self._idle:
+            return self._idle.wait_for(lambda: self._taken == 0 or not self.open, timeout_s)
+
+    def ended(self) -> None:
+        """The session has ended: whoever waits for handlers to finish waits in vain."""
+        with self._idle:
+            self._idle.notify_all()
+
+    def ack(self, delivery: Delivery) -> bool:
+        return self._settle(delivery, frames.ack(delivery.ack_id))
+
+    def nack(self, delivery: Delivery, headers: dict[str, str]) -> bool:
+        return self._settle(delivery, frames.encode("NACK", {"id": delivery.ack_id, **headers}))
+
+    def fail(self, reason: str) -> None:
+        """End the session: all that is not settled goes back to the broker."""
+        self._session.abort(reason)
+
+    def flush(self) -> None:
+        """Write what is owed. Whoever is writing already writes ours as well: it looks again after each write."""
+        while self._owed and self._writing.acquire(blocking=False):
+            try:
+                self._write(self._collect())
+            except SessionClosed:
+                return
+            finally:
+                self._writing.release()
+
+    def _settle(self, delivery: Delivery, frame: bytes) -> bool:
+        with self._lock:
+            if delivery.settled or not self.open:
+                self._say_late(delivery)
+                return False
+            delivery.settled = True
+            self.settled += 1
+            self._taken -= 1
+            if self._taken == 0:
+                self._idle.notify_all()
+            first = not self._owed
+            self._owe(delivery, frame)
+            full = len(self._owed) >= self._limit
+        if full:
+            self.flush()
+        elif first:
+            self._around.after(LINGER_S, self.flush)
+        return True
+
+    def _owe(self, delivery: Delivery, frame: bytes) -> None:
+        self._owed.append(frame)
+
+    def _collect(self) -> bytes:
+        with self._lock:
+            data = b"".join(self._owed)
+            self._owed.clear()
+        return data
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self._session.write(data)
+
+    def _say_late(self, delivery: Delivery) -> None:
+        why = "it was settled before" if delivery.settled else "its session has ended, the broker gives it again"
+        logger.info("message %s of %s is not settled: %s", delivery.message_id, self.destination, why)
+
+
+class CumulativeSettlement(Settlement):
+    """``client``: an ACK covers all before it, so it is owed only for what is settled without a gap."""
+
+    def __init__(self, session: Session, destination: str, *, limit: int, around: Surroundings) -> None:
+        super().__init__(session, destination, limit=limit, around=around)
+        self._order: deque[Delivery] = deque()
+
+    def arrived(self, delivery: Delivery) -> None:
+        self._order.append(delivery)
+        super().arrived(delivery)
+
+    def nack(self, delivery: Delivery, headers: dict[str, str]) -> bool:
+        # A NACK covers all before it on RabbitMQ and only itself on ActiveMQ: never sent in this mode.
+        raise NotImplementedError("ack mode client never sends NACK")
+
+    def _owe(self, delivery: Delivery, frame: bytes) -> None:
+        last: Delivery | None = None
+        while self._order and self._order[0].settled:
+            last = self._order.popleft()
+        if last is not None:
+            self._owed.append(frames.ack(last.ack_id))
+
+    def _collect(self) -> bytes:
+        with self._lock:
+            data = self._owed[-1] if self._owed else b""
+            self._owed.clear()
+        return data
+
+
+class AutoSettlement(Settlement):
+    """``auto``: the broker has forgotten the message already; nothing is written."""
+
+    def nack(self, delivery: Delivery, headers: dict[str, str]) -> bool:
+        return self.ack(delivery)
+
+    def _owe(self, delivery: Delivery, frame: bytes) -> None:
+        return
+
+
+def settlement_for(mode: AckMode, session: Session, destination: str, *, limit: int, around: Surroundings) -> Settlement:
+    """The settlement an ack mode asks for. ``limit``: ACKs written at once at the latest."""
+    match mode:
+        case AckMode.CLIENT_INDIVIDUAL:
+            return Settlement(session, destination, limit=limit, around=around)
+        case AckMode.CLIENT:
+            return CumulativeSettlement(session, destination, limit=limit, around=around)
+        case AckMode.AUTO:
+            return AutoSettlement(session, destination, limit=limit, around=around)

@@ -1,0 +1,166 @@
+"""What should run, as frozen values: the only form in which a definition reaches a thread.
+
+Owns the vocabularies of a definition (ack mode, codec, dead-letter way). Refuses Django: rows become
+these values at one door, ``Model.spec()``, and "must it restart?" is ``old != new``.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from stompconsole.transport.session import Endpoint, Login
+
+DEFAULT_PREFETCH = 100
+DEFAULT_RECEIPT_TIMEOUT_S = 10.0
+
+
+class AckMode(enum.StrEnum):
+    """The ``ack`` header of SUBSCRIBE (STOMP 1.2, SUBSCRIBE)."""
+
+    AUTO = "auto"
+    CLIENT = "client"
+    CLIENT_INDIVIDUAL = "client-individual"
+
+
+class Codec(enum.StrEnum):
+    """How a body becomes ``payload.body``."""
+
+    JSON = "json"
+    TEXT = "text"
+    BYTES = "bytes"
+    BY_CONTENT_TYPE = "content-type"
+
+
+class DeadLetterVia(enum.StrEnum):
+    """How a message that is given up on leaves: our SEND + RECEIPT + ACK, or the broker's NACK."""
+
+    SEND = "send"
+    NACK = "nack"
+
+
+class Purpose(enum.StrEnum):
+    """What a subscription is for: handling a consumer's messages, or capturing its dead letters."""
+
+    CONSUME = "consume"
+    CAPTURE = "capture"
+
+
+class SubscriptionState(enum.StrEnum):
+    """What a subscription is doing: the one vocabulary of rows, pages and metrics."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    DRAINING = "draining"
+    BACKING_OFF = "backing off"
+    BROKEN = "broken"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSpec:
+    """Where a broker is and how to log in. Times in seconds; ``endpoints`` primary first."""
+
+    name: str
+    endpoints: tuple[Endpoint, ...]
+    kind: str = "auto"
+    login: Login = field(default_factory=Login)
+    heartbeat_send_s: float = 10.0
+    heartbeat_receive_s: float = 10.0
+    connect_timeout_s: float = 10.0
+    receipt_timeout_s: float = DEFAULT_RECEIPT_TIMEOUT_S
+    dead_letter_via: DeadLetterVia = DeadLetterVia.SEND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often a failing message is tried, and how long it waits between: exponential with jitter.
+
+    ``max_attempts`` counts the first one. The wait before attempt n+1 is
+    ``min(max_delay_s, first_delay_s * factor ** (n - 1))``, taken at random from its upper half.
+    """
+
+    max_attempts: int = 1
+    first_delay_s: float = 1.0
+    factor: float = 2.0
+    max_delay_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerSpec:
+    """One consumer's definition, whole. ``headers`` are extra SUBSCRIBE headers."""
+
+    name: str
+    broker: BrokerSpec
+    destination: str
+    handler: str
+    ack_mode: AckMode = AckMode.CLIENT_INDIVIDUAL
+    threads: int = 1
+    prefetch: int = DEFAULT_PREFETCH
+    codec: Codec = Codec.JSON
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    dead_letter_destination: str = ""
+    correlation_id_required: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def dead_letters(self) -> str:
+        """The dead-letter destination: the one given, else ``/queue/DLQ.<name>`` as django-stomp had it."""
+        return self.dead_letter_destination or dead_letter_destination(self.destination)
+
+
+def dead_letter_destination(destination: str) -> str:
+    """``/queue/orders`` -> ``/queue/DLQ.orders``; a topic's dead letters go to a queue too."""
+    name = destination.removeprefix("/amq/queue/").removeprefix("/queue/").removeprefix("/topic/").lstrip("/")
+    return f"/queue/DLQ.{name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionSpec:
+    """What one runner holds open: a destination of a broker, and how messages are taken from it."""
+
+    name: str
+    broker: BrokerSpec
+    destination: str
+    ack_mode: AckMode
+    threads: int
+    prefetch: int
+    batch: int
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+CONSUME_BATCH = 50
+"""Messages a handler thread takes at once: enough to share the cost of a wake-up, few enough to share the work."""
+
+CAPTURE_PREFETCH = 500
+CAPTURE_BATCH = 200
+"""Rows of one transaction when dead letters are captured."""
+
+
+def consume_spec(consumer: ConsumerSpec) -> SubscriptionSpec:
+    """The subscription that feeds a consumer's handler."""
+    # Threads share what is prefetched: no thread may take so much that another goes without.
+    share = max(1, consumer.prefetch // (2 * consumer.threads))
+    return SubscriptionSpec(
+        name=consumer.name,
+        broker=consumer.broker,
+        destination=consumer.destination,
+        ack_mode=consumer.ack_mode,
+        threads=consumer.threads,
+        prefetch=consumer.prefetch,
+        batch=1 if consumer.threads > 1 else min(CONSUME_BATCH, share),
+        headers=consumer.headers,
+    )
+
+
+def capture_spec(consumer: ConsumerSpec) -> SubscriptionSpec:
+    """The subscription that moves a consumer's dead letters from the broker into rows."""
+    return SubscriptionSpec(
+        name=f"{consumer.name} dead letters",
+        broker=consumer.broker,
+        destination=consumer.dead_letters,
+        ack_mode=AckMode.CLIENT_INDIVIDUAL,
+        threads=1,
+        prefetch=CAPTURE_PREFETCH,
+        batch=CAPTURE_BATCH,
+    )

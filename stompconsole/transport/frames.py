@@ -1,0 +1,53 @@
+"""STOMP 1.2 frames as values, and their bytes.
+
+Owns escaping. Refuses to decode bodies: a body is bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from stompconsole.errors import ConfigurationError
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\r": "\\r", "\n": "\\n", ":": "\\c"})
+
+
+@dataclass(slots=True)
+class Frame:
+    """One STOMP frame. ``headers`` unescaped, first of repeated ones (STOMP 1.2, Repeated Header Entries)."""
+
+    command: str
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+def escape(text: str) -> str:
+    """A header name or value as it goes on the wire (STOMP 1.2, Value Encoding)."""
+    return text.translate(_ESCAPES)
+
+
+def encode(command: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
+    """The frame's bytes, terminating NUL included. Written here because stomp.py escapes no header names.
+
+    Raises ConfigurationError for what no escape can carry: an empty header name, a NUL.
+    """
+    lines = [command]
+    for name, value in headers.items():
+        if not name:
+            raise ConfigurationError(f"a header of this {command} has an empty name (value {value!r}): give it one")
+        if "\0" in name or "\0" in value:
+            raise ConfigurationError(f"header {name!r} holds a NUL character, which ends a STOMP frame: take it out")
+        lines.append(f"{escape(name)}:{escape(value)}")
+    head = "\n".join(lines).encode("utf-8", "replace")
+    return b"%b\n\n%b\0" % (head, body)
+
+
+def ack(ack_id: str) -> bytes:
+    """An ACK frame (STOMP 1.2, ACK). Written out: it is the hottest frame there is."""
+    return f"ACK\nid:{escape(ack_id)}\n\n\0".encode()
+
+
+def nack(ack_id: str) -> bytes:
+    """A NACK frame (STOMP 1.2, NACK)."""
+    return f"NACK\nid:{escape(ack_id)}\n\n\0".encode()

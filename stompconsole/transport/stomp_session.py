@@ -1,0 +1,263 @@
+"""Sessions over stomp.py: opened under a time limit, receipts as futures, an end with a reason.
+
+Threads: stomp.py's io thread runs every callback; stomp.py's heart-beat thread beats and watches. A lock
+guards the receipts awaited and the end of the session, which either thread, or a caller, may bring about.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+
+from stomp.connect import BaseConnection
+from stomp.exception import NotConnectedException
+from stomp.listener import ConnectionListener
+from stomp.protocol import Protocol12
+from stomp.utils import Frame as StompFrame
+
+from stompconsole.errors import BrokerRefused, ConnectFailed, LoginRefused, SessionClosed
+from stompconsole.transport import frames
+from stompconsole.transport.frames import Frame
+from stompconsole.transport.session import Endpoint, FrameSink, Login
+from stompconsole.transport.stomp_transport import StompTransport
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_GRACE = 2.0
+"""How many times its promised interval a broker may stay silent: a loaded one beats late."""
+
+
+def connect(
+    endpoint: Endpoint,
+    login: Login,
+    *,
+    heartbeat_s: tuple[float, float] = (10.0, 10.0),
+    connect_timeout_s: float = 10.0,
+) -> StompSession:
+    """Open a session: TCP, TLS, CONNECT, CONNECTED, each within ``connect_timeout_s`` seconds.
+
+    ``heartbeat_s`` is (what we send, what we want), 0 for none. Raises ConnectFailed, LoginRefused.
+    """
+    session = StompSession(endpoint, login, heartbeat_s, connect_timeout_s)
+    try:
+        session.open()
+    except BaseException as error:
+        session.abort(f"connecting failed: {error}")
+        raise
+    return session
+
+
+class _Connection(BaseConnection, Protocol12):  # type: ignore[misc]
+    """stomp.py's STOMP 1.2 connection, over our transport."""
+
+    def __init__(self, transport: StompTransport, heartbeat_ms: tuple[int, int]) -> None:
+        BaseConnection.__init__(self, transport)
+        Protocol12.__init__(self, transport, heartbeat_ms, False, HEARTBEAT_GRACE)
+
+
+class _Listener(ConnectionListener):  # type: ignore[misc]
+    """The two things stomp.py still has to tell us itself."""
+
+    def __init__(self, connected: Callable[[Mapping[str, str]], None], lost: Callable[[], None]) -> None:
+        self._connected = connected
+        self._lost = lost
+
+    def on_connected(self, frame: StompFrame) -> None:
+        self._connected(frame.headers)
+
+    def on_disconnected(self) -> None:
+        self._lost()
+
+
+class StompSession:
+    """One STOMP 1.2 connection from CONNECTED to its end. See ``transport.session.Session``."""
+
+    def __init__(
+        self, endpoint: Endpoint, login: Login, heartbeat_s: tuple[float, float], connect_timeout_s: float
+    ) -> None:
+        self.endpoint = endpoint
+        self._login = login
+        self._timeout_s = connect_timeout_s
+        self._heartbeat_s = heartbeat_s
+        self._lock = threading.Lock()
+        self._opened = threading.Event()
+        self._connected: Mapping[str, str] = {}
+        self._awaited: dict[str, Future[None]] = {}
+        self._receipt_ids = itertools.count(1)
+        self._sinks: dict[str, FrameSink] = {}
+        self._close_reason: str | None = None
+        self._close_callbacks: list[Callable[[str], None]] = []
+        self._last_error = ""
+        self._transport = StompTransport(
+            endpoint, vhost=login.vhost or "/", timeout_s=connect_timeout_s, on_frame=self._on_frame
+        )
+        send_s, receive_s = heartbeat_s
+        self._connection = _Connection(self._transport, (int(send_s * 1000), int(receive_s * 1000)))
+        self._connection.set_listener("stompconsole", _Listener(self._on_connected, self._on_lost))
+
+    @property
+    def server(self) -> str:
+        return self._connected.get("server", "")
+
+    @property
+    def close_reason(self) -> str | None:
+        return self._close_reason
+
+    @property
+    def last_error(self) -> str:
+        """The broker's last ERROR in words, or empty."""
+        return self._last_error
+
+    def open(self) -> None:
+        """CONNECT and wait for CONNECTED. Raises ConnectFailed, LoginRefused."""
+        headers = {"client-id": self._login.client_id} if self._login.client_id else {}
+        user, password = self._login.user or None, self._login.password or None
+        self._transport.start()
+        try:
+            self._connection.connect(user, password, wait=False, headers=headers, with_connect_command=True)
+        except (OSError, NotConnectedException) as error:
+            raise ConnectFailed(f"{self.endpoint} closed the connection before CONNECT: {error}") from error
+        if not self._opened.wait(self._timeout_s):
+            raise ConnectFailed(
+                f"{self.endpoint} accepts connections but did not answer CONNECT in {self._timeout_s:g} s: "
+                "is it a STOMP port, and plain or TLS as configured?"
+            )
+        if self._last_error:
+            raise LoginRefused(f"{self.endpoint} refused the login: {self._last_error}")
+        if self._close_reason is not None:
+            raise ConnectFailed(
+                f"{self.endpoint} closed the connection at CONNECT: is it a STOMP port, and plain or TLS as configured?"
+            )
+
+    def on_close(self, callback: Callable[[str], None]) -> None:
+        with self._lock:
+            if self._close_reason is None:
+                self._close_callbacks.append(callback)
+                return
+        callback(self._close_reason)
+
+    def subscribe(
+        self, subscription_id: str, destination: str, ack: str, headers: Mapping[str, str], sink: FrameSink
+    ) -> Future[None]:
+        # The sink is known before the frame is written: the first MESSAGE may come before the RECEIPT.
+        self._sinks[subscription_id] = sink
+        fields = {"id": subscription_id, "destination": destination, "ack": ack, **headers}
+        return self.request("SUBSCRIBE", fields)
+
+    def unsubscribe(self, subscription_id: str, headers: Mapping[str, str]) -> Future[None]:
+        return self.request("UNSUBSCRIBE", {"id": subscription_id, **headers})
+
+    def request(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> Future[None]:
+        future: Future[None] = Future()
+        with self._lock:
+            if self._close_reason is not None:
+                future.set_exception(SessionClosed(self._close_reason))
+                return future
+            receipt = f"r{next(self._receipt_ids)}"
+            self._awaited[receipt] = future
+        try:
+            self._transport.write(frames.encode(command, {**headers, "receipt": receipt}, body))
+        except SessionClosed as error:
+            self._close(str(error))
+        except BaseException:
+            self._take(receipt)
+            raise
+        return future
+
+    def write(self, data: bytes) -> None:
+        if self._close_reason is not None:
+            raise SessionClosed(self._close_reason)
+        try:
+            self._transport.write(data)
+        except SessionClosed as error:
+            self._close(str(error))
+            raise
+
+    def disconnect(self, timeout_s: float) -> bool:
+        try:
+            self.request("DISCONNECT", {}).result(timeout_s)
+        except (SessionClosed, BrokerRefused, TimeoutError):
+            return False
+        else:
+            return True
+        finally:
+            self._close("disconnected")
+
+    def abort(self, reason: str) -> None:
+        self._close(reason)
+
+    def _on_connected(self, headers: Mapping[str, str]) -> None:
+        self._connected = dict(headers)
+        self._opened.set()
+
+    def _on_lost(self) -> None:
+        self._close(self._loss())
+
+    def _loss(self) -> str:
+        if self._last_error:
+            return f"{self.endpoint} ended the connection: {self._last_error}"
+        silent_s = time.monotonic() - self._transport.last_read_at
+        wanted_s = self._heartbeat_s[1]
+        if wanted_s and silent_s >= wanted_s * HEARTBEAT_GRACE:
+            return f"{self.endpoint} was silent for {silent_s:.1f} s: no heart-beat came"
+        return f"the connection to {self.endpoint} was lost"
+
+    def _on_frame(self, frame: StompFrame) -> None:
+        headers = frame.headers
+        if frame.cmd == "MESSAGE":
+            sink = self._sinks.get(headers.get("subscription", ""))
+            if sink is not None:
+                sink(Frame("MESSAGE", headers, frame.body))
+        elif frame.cmd == "RECEIPT":
+            future = self._take(headers.get("receipt-id", ""))
+            if future is not None:
+                future.set_result(None)
+        else:
+            self._on_error(headers, frame.body)
+
+    def _on_error(self, headers: Mapping[str, str], body: bytes) -> None:
+        self._last_error = describe_error(headers, body)
+        logger.warning("ERROR from %s: %s", self.endpoint, self._last_error)
+        self._opened.set()
+        future = self._take(headers.get("receipt-id", "")) or self._take_only()
+        if future is not None:
+            future.set_exception(BrokerRefused(self._last_error))
+
+    def _take(self, receipt: str) -> Future[None] | None:
+        with self._lock:
+            return self._awaited.pop(receipt, None)
+
+    def _take_only(self) -> Future[None] | None:
+        # RabbitMQ's ERROR names no frame: it is certain which one it means only if one is awaited.
+        with self._lock:
+            return self._awaited.popitem()[1] if len(self._awaited) == 1 else None
+
+    def _close(self, reason: str) -> None:
+        with self._lock:
+            if self._close_reason is not None:
+                return
+            self._close_reason = reason
+            awaited, self._awaited = list(self._awaited.values()), {}
+            callbacks, self._close_callbacks = self._close_callbacks, []
+        self._transport.shut()
+        self._opened.set()
+        for future in awaited:
+            future.set_exception(SessionClosed(reason))
+        for callback in callbacks:
+            callback(reason)
+
+
+def describe_error(headers: Mapping[str, str], body: bytes) -> str:
+    """An ERROR frame in one line: its message, and its body where that says more."""
+    message = headers.get("message", "").strip()
+    detail = body[:2_000].decode("utf-8", "replace").replace("\0", "").strip()
+    with suppress(ValueError):
+        detail = detail[: detail.index("\n")].strip()
+    if not detail or detail == message:
+        return message or "an ERROR without a message"
+    return f"{message}: {detail}" if message else detail
