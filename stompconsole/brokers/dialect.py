@@ -76,8 +76,11 @@ class Dialect:
     """The same, by how their names begin."""
 
     def subscribe_headers(self, destination: str, prefetch: int) -> dict[str, str]:
-        """Headers of SUBSCRIBE that set the prefetch and make the destination what its name says."""
-        return {}
+        """Headers of SUBSCRIBE that set the prefetch and make the destination what its name says.
+
+        STOMP has no word for the prefetch; the development broker and others take RabbitMQ's, the rest ignore it.
+        """
+        return {"prefetch-count": str(prefetch)}
 
     def send_headers(self, destination: str) -> dict[str, str]:
         """Headers of SEND for a message that must live: always persistent, never ``persistent:false``."""

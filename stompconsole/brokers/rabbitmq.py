@@ -18,9 +18,6 @@ class RabbitMQ(Dialect):
     # A second death does not overwrite x-first-death-*: sent again they would name the wrong queue.
     broker_header_prefixes: ClassVar[tuple[str, ...]] = ("x-first-death-", "x-last-death-")
 
-    def subscribe_headers(self, destination: str, prefetch: int) -> dict[str, str]:
-        return {"prefetch-count": str(prefetch)}
-
     def nack_headers(self) -> dict[str, str]:
         return {"requeue": "false"}
 

@@ -1,7 +1,7 @@
 """stomp.py's transport, opened under our limits and read without its per-frame notifications.
 
 Owns the socket: how it is opened (TCP or TLS, time limits, diagnosis), read (size, quick ACKs) and written.
-Relies on what stomp.py offers subclasses: the hooks ``attempt_connection``, ``receive`` and ``process_frame``, the
+Relies on what stomp.py offers subclasses: the hooks ``attempt_connection``, ``receive``, ``send`` and ``process_frame``, the
 attributes ``socket``, ``blocking``, ``sel``, ``send_queue``, ``current_host_and_port`` and ``running``, and that the
 io thread ends when ``running`` is false. ``tests/transport/test_stomp_py.py`` pins each of these.
 """
@@ -13,6 +13,7 @@ import selectors
 import socket
 import ssl
 import struct
+import threading
 import time
 from collections.abc import Callable
 
@@ -47,6 +48,7 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
         self.last_read_at = time.monotonic()
         self._timeout_s = timeout_s
         self._on_frame = on_frame
+        self._sending = threading.Lock()
         self._bytes_since_frame = 0
         self._heartbeat_noticed_at = 0.0
 
@@ -115,6 +117,14 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
             self._on_frame(f)
         else:
             super().process_frame(f, frame_str)
+
+    def send(self, encoded_frame: bytes) -> None:
+        """Write to a plain socket, one writer at a time; stomp.py's own logs every failure with a traceback."""
+        sock = self.socket
+        if sock is None:
+            raise exception.NotConnectedException
+        with self._sending:
+            sock.sendall(encoded_frame)
 
     def write(self, data: bytes) -> None:
         """Write bytes, whole, from any thread. Raises SessionClosed."""
