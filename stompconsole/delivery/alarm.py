@@ -48,7 +48,7 @@ class Alarm:
         while (action := self._next()) is not None:
             try:
                 action()
-            except Exception:  # noqa: BLE001 - one action's bug must not take every later retry with it
+            except Exception:  # one action's bug must not take every later retry with it
                 logger.exception("an action of %s failed", self._name)
 
     def _next(self) -> Callable[[], None] | None:

@@ -119,7 +119,7 @@ def _last_bytes(text: str, limit: int) -> str:
 
 
 def _int(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 def _time(text: str, default: datetime | None = None) -> datetime:

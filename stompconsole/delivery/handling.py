@@ -56,7 +56,7 @@ class HandlerWork:
                     self._settle(delivery)
                 case TryAgain(delay_s=delay_s, failure=failure):
                     retried += 1
-                    self._log(delivery, failure, "is tried again in %.1f s", delay_s)
+                    self._log(delivery, failure, f"is tried again in {delay_s:.1f} s")
                     delivery.settlement.again(delivery, delay_s)
                 case DeadLetter(failure=failure):
                     dead_lettered += 1
@@ -95,7 +95,7 @@ class HandlerWork:
             result = self._handler(Payload(choice.ack, choice.nack, delivery.headers, body))
             if result is not None and inspect.isawaitable(result):
                 self._await(result)
-        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome, SystemExit too
+        except BaseException as error:  # whatever a handler raises is its outcome, SystemExit too
             if delivery.settled:
                 logger.warning("the handler of %s raised after it had called ack()", self._spec.name, exc_info=error)
                 return ACK
@@ -116,14 +116,14 @@ class HandlerWork:
 
         self._loops.runner.run(run())
 
-    def _log(self, delivery: Delivery, failure: Failure, what: str, *args: object) -> None:
+    def _log(self, delivery: Delivery, failure: Failure, outcome: str) -> None:
         logger.warning(
-            "message %s of %s failed with %s: %s, and " + what,
+            "message %s of %s failed with %s: %s, and %s",
             delivery.message_id,
             self._spec.name,
             failure.error_type,
             failure.message[:200],
-            *args,
+            outcome,
             extra={"consumer": self._spec.name, "destination": delivery.destination, "message_id": delivery.message_id},
         )
 
@@ -148,4 +148,3 @@ class _ByHand:
             logger.info("nack() after ack() of message %s is ignored", self._delivery.message_id)
             return
         self.nacked = True
-

@@ -99,7 +99,7 @@ class Pipeline:
             self._work.process(batch, self.dialect)
         except WorkFailed as error:
             settlement.fail(str(error))
-        except Exception as error:  # noqa: BLE001 - a bug of ours must end this session, not this thread
+        except Exception as error:  # a bug of ours must end this session, not this thread
             logger.exception("processing %d messages of %s failed", len(batch), settlement.destination)
             settlement.fail(f"internal error: {error!r}")
         if self._inbox.empty():

@@ -229,7 +229,9 @@ class AutoSettlement(Settlement):
         return
 
 
-def settlement_for(mode: AckMode, session: Session, destination: str, *, limit: int, around: Surroundings) -> Settlement:
+def settlement_for(
+    mode: AckMode, session: Session, destination: str, *, limit: int, around: Surroundings
+) -> Settlement:
     """The settlement an ack mode asks for. ``limit``: ACKs written at once at the latest."""
     match mode:
         case AckMode.CLIENT_INDIVIDUAL:

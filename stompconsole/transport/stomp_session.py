@@ -57,7 +57,9 @@ class _Connection(BaseConnection, Protocol12):  # type: ignore[misc]
 
     def __init__(self, transport: StompTransport, heartbeat_ms: tuple[int, int]) -> None:
         BaseConnection.__init__(self, transport)
-        Protocol12.__init__(self, transport, heartbeat_ms, False, HEARTBEAT_GRACE)
+        Protocol12.__init__(
+            self, transport, heartbeat_ms, auto_content_length=False, heart_beat_receive_scale=HEARTBEAT_GRACE
+        )
 
 
 class _Listener(ConnectionListener):  # type: ignore[misc]
@@ -91,6 +93,7 @@ class StompSession:
         self._receipt_ids = itertools.count(1)
         self._sinks: dict[str, FrameSink] = {}
         self._close_reason: str | None = None
+        self._leaving = False
         self._close_callbacks: list[Callable[[str], None]] = []
         self._last_error = ""
         self._transport = StompTransport(
@@ -179,6 +182,7 @@ class StompSession:
             raise
 
     def disconnect(self, timeout_s: float) -> bool:
+        self._leaving = True
         try:
             self.request("DISCONNECT", {}).result(timeout_s)
         except (SessionClosed, BrokerRefused, TimeoutError):
@@ -199,6 +203,9 @@ class StompSession:
         self._close(self._loss())
 
     def _loss(self) -> str:
+        if self._leaving:
+            # The broker closes as soon as it has confirmed: that may be seen before the confirmation is.
+            return "disconnected"
         if self._last_error:
             return f"{self.endpoint} ended the connection: {self._last_error}"
         silent_s = time.monotonic() - self._transport.last_read_at

@@ -1,9 +1,9 @@
 """stomp.py's transport, opened under our limits and read without its per-frame notifications.
 
 Owns the socket: how it is opened (TCP or TLS, time limits, diagnosis), read (size, quick ACKs) and written.
-Relies on what stomp.py offers subclasses: the hooks ``attempt_connection``, ``receive``, ``send`` and ``process_frame``, the
-attributes ``socket``, ``blocking``, ``sel``, ``send_queue``, ``current_host_and_port`` and ``running``, and that the
-io thread ends when ``running`` is false. ``tests/transport/test_stomp_py.py`` pins each of these.
+Relies on what stomp.py offers subclasses: the hooks ``attempt_connection``, ``receive``, ``send`` and
+``process_frame``, the attributes ``socket``, ``blocking``, ``sel``, ``send_queue``, ``current_host_and_port`` and
+``running``, and that the io thread ends when ``running`` is false. ``tests/transport/test_stomp_py.py`` pins each.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
             wrapped = tls_context(tls).wrap_socket(sock, server_hostname=self.endpoint.host)
         except (OSError, ValueError) as error:
             raise ConnectFailed(f"TLS with {self.endpoint} failed: {error}{_tls_hint(error)}") from error
-        wrapped.setblocking(False)
+        wrapped.settimeout(0.0)
         self.socket = wrapped
         # On TLS stomp.py writes from its io thread alone, fed by this queue.
         self.send_queue = utils.PollableQueue()
@@ -101,8 +101,10 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
             sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         data: bytes = sock.recv(min(max(SMALL_READ_BYTES, self._bytes_since_frame), LARGE_READ_BYTES))
         self._bytes_since_frame += len(data)
-        self.last_read_at = time.monotonic()
-        if not data and not self.blocking:
+        if data:
+            # Not for the empty read of a closed socket: how long the broker was silent is told by this.
+            self.last_read_at = time.monotonic()
+        elif not self.blocking:
             # stomp.py takes an empty read on TLS for "nothing yet" and would spin on a closed connection.
             self.running = False
         return data

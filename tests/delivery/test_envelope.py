@@ -17,7 +17,8 @@ NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 def made(**changes: object) -> Envelope:
     fields: dict[str, object] = {
         "dead_letter_id": "d1", "failure_id": "f1", "consumer": "orders", "handler": "orders.handlers.price_of",
-        "origin": "/queue/orders", "error_type": "KeyError", "error_message": "'sku'", "traceback": "Traceback…\nKeyError",
+        "origin": "/queue/orders", "error_type": "KeyError", "error_message": "'sku'",
+        "traceback": "Traceback\nKeyError",
         "attempts": 3, "first_failed_at": NOW, "failed_at": NOW, "worker": "web-1:4121", "message_id": "ID:1",
     }  # fmt: skip
     return Envelope(**{**fields, **changes})  # type: ignore[arg-type]
@@ -45,7 +46,12 @@ def test_a_long_traceback_keeps_its_innermost_frames() -> None:
 
 
 def test_nonsense_in_our_headers_is_read_without_failing() -> None:
-    headers = {**made().headers(), envelope.ATTEMPTS: "many", envelope.FAILED_AT: "yesterday", envelope.FIRST_FAILED_AT: ""}
+    headers = {
+        **made().headers(),
+        envelope.ATTEMPTS: "many",
+        envelope.FAILED_AT: "yesterday",
+        envelope.FIRST_FAILED_AT: "",
+    }
     read = envelope.read(headers)
     assert read is not None
     assert read.attempts == 0
@@ -55,7 +61,8 @@ def test_nonsense_in_our_headers_is_read_without_failing() -> None:
 def test_a_replay_carries_the_teams_headers_and_its_own_ids_alone() -> None:
     captured = {
         **made().headers(), "x-tenant": "7", "content-type": "application/json", "content-length": "2", "ack": "1",
-        "message-id": "m", "subscription": "s", "receipt": "r1", "redelivered": "true", "destination": "/queue/DLQ.orders",
+        "message-id": "m", "subscription": "s", "receipt": "r1", "redelivered": "true",
+        "destination": "/queue/DLQ.orders",
         "x-death": "no", "x-first-death-queue": "orders", "correlation-id": "c1",
     }  # fmt: skip
     sent = envelope.replay_headers(captured, dialect_for("rabbitmq", ""), dead_letter_id="d1", replay_id="9")

@@ -58,6 +58,8 @@ def test_a_failure_tells_type_message_and_traceback() -> None:
     longest=st.floats(0, 1e5),
     point=st.floats(0, 1),
 )
-def test_delays_never_exceed_the_longest(attempts: int, first: float, factor: float, longest: float, point: float) -> None:
+def test_delays_never_exceed_the_longest(
+    attempts: int, first: float, factor: float, longest: float, point: float
+) -> None:
     policy = RetryPolicy(max_attempts=2, first_delay_s=first, factor=factor, max_delay_s=longest)
     assert 0 <= delay_s(attempts, policy, lambda low, high: low + (high - low) * point) <= longest

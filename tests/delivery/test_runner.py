@@ -17,7 +17,9 @@ from tests.support.waiting import until
 
 
 @pytest.mark.parametrize("mode", list(AckMode))
-def test_every_message_is_handled_once_in_each_ack_mode(any_broker: TestBroker, destination: str, mode: AckMode) -> None:
+def test_every_message_is_handled_once_in_each_ack_mode(
+    any_broker: TestBroker, destination: str, mode: AckMode
+) -> None:
     broker = any_broker.broker_spec()
     send(broker, destination, list(range(200)))
     with running(broker, destination, ack_mode=mode, prefetch=20) as run:
@@ -166,7 +168,9 @@ def test_an_async_handler_is_awaited(devbroker: TestBroker, destination: str) ->
     assert run.seen.counts == {"received": 2, "acked": 1, "retried": 0, "dead_lettered": 1}
 
 
-def test_a_missing_correlation_id_is_a_dead_letter_where_one_is_required(devbroker: TestBroker, destination: str) -> None:
+def test_a_missing_correlation_id_is_a_dead_letter_where_one_is_required(
+    devbroker: TestBroker, destination: str
+) -> None:
     broker = devbroker.broker_spec()
     send(broker, destination, ["without"])
     send(broker, destination, ["with"], **{"correlation-id": "c"})
@@ -225,7 +229,9 @@ def test_a_restarted_broker_is_found_again_by_itself(any_broker: TestBroker, des
     assert run.seen.bodies == ["after"]
 
 
-def test_a_wrong_password_is_told_in_the_brokers_words_and_tried_again(any_broker: TestBroker, destination: str) -> None:
+def test_a_wrong_password_is_told_in_the_brokers_words_and_tried_again(
+    any_broker: TestBroker, destination: str
+) -> None:
     broker = any_broker.broker_spec(login=any_broker.login(password="s3cret-but-wrong"))
     with running(broker, destination) as run:
         until(lambda: run.runner.status.state is SubscriptionState.BACKING_OFF, 20, "it backs off")

@@ -1,0 +1,127 @@
+"""``python -m bench``: the performance table, and the same as ``bench/results.json``.
+
+Each variant runs in a process of its own, in turn, round after round, on RabbitMQ and on ActiveMQ: machines are
+noisy, so medians of ratios taken within a round are what to read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from bench.variants import VARIANTS, Drain, preload
+from tests.support.brokers import TestBroker
+from tests.support.pool import KINDS, BrokerPool
+
+RESULTS = Path(__file__).with_name("results.json")
+ROOT = Path(__file__).resolve().parents[1]
+BODY = json.dumps({"order": 99_120, "lines": [{"sku": "A-17", "quantity": 2}], "note": "x" * 236}).encode()
+REFERENCE = "stomp.py"
+WARM_UP = 5_000
+"""Messages drained before the first counted round: a JVM is slow until it has seen the code run."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    """One line of the table: what was measured on which broker, in messages a second."""
+
+    case: str
+    broker: str
+    variant: str
+    rounds: list[float] = field(default_factory=list)
+
+    @property
+    def per_second(self) -> float:
+        return statistics.median(self.rounds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--count", type=int, default=20_000, help="messages a round")
+    parser.add_argument("--broker", choices=sorted(KINDS), action="append", help="only this one")
+    given = parser.parse_args()
+    pool = BrokerPool()
+    try:
+        kinds = given.broker or sorted(KINDS, reverse=True)
+        pool.prepare(kinds)
+        rows = [row for kind in kinds for row in consume(pool.broker(kind), given.rounds, given.count)]
+    finally:
+        pool.close()
+    report(rows)
+
+
+def consume(broker: TestBroker, rounds: int, count: int) -> Iterable[Row]:
+    """Drain ``count`` preloaded 300-byte JSON messages by each variant, ``rounds`` times in turn."""
+    rows = {variant: Row(case="consume", broker=broker.name, variant=variant) for variant in VARIANTS}
+    for variant in VARIANTS:
+        measure(broker, variant, WARM_UP)
+    for number in range(1, rounds + 1):
+        for variant, row in rows.items():
+            row.rounds.append(count / measure(broker, variant, count))
+        told = ", ".join(f"{variant} {row.rounds[-1]:,.0f}/s" for variant, row in rows.items())
+        print(f"{broker.name}, round {number} of {rounds}: {told}", flush=True)
+    return rows.values()
+
+
+def measure(broker: TestBroker, variant: str, count: int) -> float:
+    """Seconds one process of a variant takes to drain ``count`` messages."""
+    drain = Drain(
+        host=broker.host,
+        port=broker.port,
+        user=broker.user,
+        password=broker.password,
+        queue=f"/queue/bench.{uuid.uuid4().hex[:12]}",
+        count=count,
+    )
+    preload(drain, BODY)
+    command = [sys.executable, "-m", "bench.variants", variant, *map(str, asdict(drain).values())]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode:
+        raise SystemExit(f"{variant} on {broker.name} failed:\n{done.stdout}{done.stderr}")
+    return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
+
+
+def report(rows: list[Row]) -> None:
+    """Print the table, and write it as JSON."""
+    print(f"\n{'case':8} {'broker':10} {'variant':14} {'messages/s':>11}  ratio to {REFERENCE}, median of rounds")
+    for row in rows:
+        print(f"{row.case:8} {row.broker:10} {row.variant:14} {row.per_second:11,.0f}  {ratio(row, rows):.2f}")
+    machine = {
+        "processors": os.cpu_count(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    listed = [
+        {
+            "case": row.case,
+            "broker": row.broker,
+            "variant": row.variant,
+            "per_second": round(row.per_second, 1),
+            "ratio": round(ratio(row, rows), 3),
+            "rounds": [round(figure, 1) for figure in row.rounds],
+        }
+        for row in rows
+    ]
+    RESULTS.write_text(json.dumps({"machine": machine, "rows": listed}, indent=2) + "\n")
+
+
+def ratio(row: Row, rows: list[Row]) -> float:
+    """Against the reference on the same broker, round by round."""
+    reference = next(
+        other for other in rows if (other.case, other.broker, other.variant) == (row.case, row.broker, REFERENCE)
+    )
+    return statistics.median(ours / theirs for ours, theirs in zip(row.rounds, reference.rounds, strict=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The form of a consumer: its handler is chosen from the register, or typed where patterns allow it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django import forms
+from django.apps import apps
+from django.utils.html import escape
+
+from stompconsole import handlers
+from stompconsole.conf import settings_now
+from stompconsole.errors import HandlerNotFound
+from stompconsole.handlers import RegisteredHandler
+
+NOTHING_REGISTERED = (
+    "No handler is registered yet: mark a function with @stompconsole.handler in the handlers.py of an installed app."
+)
+
+Choices = list[tuple[str, str | list[tuple[str, str]]]]
+
+
+class ConsumerForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Accepts a registered handler, the one the row has already, or a path that a pattern of the settings allows."""
+
+    handler = forms.ChoiceField(required=False)
+    handler_path = forms.CharField(required=False, max_length=500, label="or a dotted path")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._patterns = settings_now().handlers
+        if "handler" in self.fields:
+            self._offer_handlers()
+        if "handler_path" in self.fields:
+            self._offer_paths()
+
+    def _offer_handlers(self) -> None:
+        field = self.fields["handler"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = handler_choices(self.instance.handler)
+        field.required = not self._patterns
+        # The admin renders help texts as they are, and the error of a module may say anything.
+        field.help_text = escape(_said_of_handlers(handlers.failures().items()))
+
+    def _offer_paths(self) -> None:
+        if not self._patterns:
+            del self.fields["handler_path"]
+            return
+        self.fields["handler_path"].help_text = escape(
+            f"Instead of a registered one. Allowed: {', '.join(self._patterns)}"
+        )
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if "handler" in cleaned:
+            cleaned["handler"] = self._chosen(cleaned["handler"], cleaned.get("handler_path", ""))
+        return cleaned
+
+    def _chosen(self, listed: str, typed: str) -> str:
+        if typed:
+            return self._typed(listed, typed)
+        if not listed:
+            self.add_error("handler", "Choose a handler.")
+        return listed
+
+    def _typed(self, listed: str, typed: str) -> str:
+        # The list shows what the row has: a path typed beside it means to replace that.
+        if listed and listed != self.instance.handler:
+            self.add_error("handler_path", "Choose a registered handler or type a path, not both.")
+            return listed
+        try:
+            handlers.resolve(typed, self._patterns)
+        except HandlerNotFound as error:
+            self.add_error("handler_path", str(error))
+        return typed
+
+
+def handler_choices(current: str) -> Choices:
+    """Registered handlers grouped by app, and first of all the current one should it not be among them."""
+    known = handlers.registered()
+    groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for handler in known.values():
+        groups[_app_of(handler)].append((handler.path, _label(handler)))
+    first: Choices = [("", "---------")]
+    if current and current not in known:
+        first.append((current, f"{current} (not registered here)"))
+    return first + [(app, choices) for app, choices in sorted(groups.items())]
+
+
+def _app_of(handler: RegisteredHandler) -> str:
+    app = apps.get_containing_app_config(handler.path)
+    return str(app.verbose_name) if app else handler.path.partition(".")[0]
+
+
+def _label(handler: RegisteredHandler) -> str:
+    return f"{handler.path}: {handler.summary}" if handler.summary else handler.path
+
+
+def _said_of_handlers(failures: Iterable[tuple[str, str]]) -> str:
+    said: Sequence[str] = [
+        f"{module} does not import, its handlers are missing: {error}." for module, error in failures
+    ]
+    return " ".join(said or ([] if handlers.registered() else [NOTHING_REGISTERED]))

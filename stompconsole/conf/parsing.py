@@ -1,0 +1,122 @@
+"""One parser for each sort of setting: a value in, the typed value out, or what is allowed, in words."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+DAY_S = 86_400.0
+TRUE_WORDS = ("true", "1", "t", "y", "yes", "on")
+FALSE_WORDS = ("false", "0", "f", "n", "no", "off", "")
+
+
+class WrongValueError(ValueError):
+    """Says what is allowed; the reader adds the setting and, unless it is secret, the value."""
+
+
+Parser = Callable[[Any], Any]
+
+
+def text(value: Any) -> str:
+    """One line of text; None is empty."""
+    if value is None:
+        return ""
+    if not isinstance(value, str) or "\n" in value or "\r" in value or "\0" in value:
+        raise WrongValueError("text on one line")
+    return value
+
+
+def boolean(value: Any) -> bool:
+    """A word for yes or no, in any case."""
+    word = "" if value is None else str(value).strip().lower()
+    if word in TRUE_WORDS:
+        return True
+    if word in FALSE_WORDS:
+        return False
+    raise WrongValueError(f"{', '.join(TRUE_WORDS)} for yes, {', '.join(filter(None, FALSE_WORDS))} or empty for no")
+
+
+def whole(low: int, high: int) -> Callable[[Any], int]:
+    """A parser of whole numbers within both bounds."""
+
+    def parse(value: Any) -> int:
+        number = _number(value)
+        if number is None or not number.is_integer() or not low <= number <= high:
+            raise WrongValueError(f"a whole number from {low:,} to {high:,}")
+        return int(number)
+
+    return parse
+
+
+def seconds(value: Any) -> float:
+    """A span above 0, as a number of seconds or a timedelta."""
+    number = _number(value)
+    if number is None or not 0 < number <= 10 * 365 * DAY_S:
+        raise WrongValueError("a number of seconds above 0, or a timedelta")
+    return number
+
+
+def wait(value: Any) -> float:
+    """A span that may be 0."""
+    number = _number(value)
+    if number is None or not 0 <= number <= DAY_S:
+        raise WrongValueError("a number of seconds, 0 or more, up to a day")
+    return number
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def or_unset(parse: Parser) -> Parser:
+    """The parser, with None or empty text for *unset*."""
+    return lambda value: None if value is None or value == "" else parse(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, (list, tuple, set, frozenset)):
+        raise WrongValueError("a list of texts")
+    return tuple(text(item) for item in value)
+
+
+def patterns(value: Any) -> tuple[str, ...]:
+    """Patterns of dotted paths."""
+    found = _texts(value)
+    # "*" or "o*.system" would allow far more than it looks.
+    if not all(pattern.partition(".")[0].isidentifier() and "." in pattern for pattern in found):
+        raise WrongValueError('a list of dotted paths such as "orders.handlers.*", each naming its package in full')
+    return found
+
+
+def fernet_keys(value: Any) -> tuple[str, ...]:
+    """Keys for ``cryptography.fernet.Fernet``, the first one writes."""
+    keys = _texts(value)
+    if not all(_is_fernet_key(key) for key in keys):
+        raise WrongValueError("a list of Fernet keys, as cryptography.fernet.Fernet.generate_key() makes them")
+    return keys
+
+
+def _is_fernet_key(key: str) -> bool:
+    try:
+        return len(base64.urlsafe_b64decode(key.encode())) == 32
+    except (binascii.Error, ValueError):
+        return False
+
+
+def three_spans(value: Any) -> tuple[float, ...]:
+    """Three spans in seconds."""
+    if not isinstance(value, (list, tuple)) or len(value) != 3:
+        raise WrongValueError("three spans in seconds: for buckets of 10 s, 1 min and 1 h")
+    return tuple(seconds(item) for item in value)

@@ -1,0 +1,122 @@
+"""The small pieces of HTML that stand in table cells, the same on first paint and on every tick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from stompconsole.dashboard import formats
+from stompconsole.dashboard.drawing import meter, spark
+from stompconsole.metrics.lines import ConsumerLine, Figures
+from stompconsole.metrics.spans import Span
+from stompconsole.metrics.standing import Standing
+from stompconsole.models import DeadLetterState, ReplayItemState, ReplayState
+
+_TONES: dict[str, str] = {
+    Standing.RUNNING: "ok",
+    Standing.STARTING: "info",
+    Standing.DRAINING: "info",
+    Standing.PAUSED: "quiet",
+    Standing.BACKING_OFF: "warn",
+    Standing.STALE: "warn",
+    Standing.STOPPED: "warn",
+    Standing.BROKEN: "bad",
+    DeadLetterState.DEAD: "bad",
+    DeadLetterState.REPLAYING: "info",
+    DeadLetterState.SENT: "info",
+    DeadLetterState.PROCESSED: "ok",
+    DeadLetterState.DISCARDED: "quiet",
+    ReplayState.WAITING: "info",
+    ReplayState.DONE: "ok",
+    ReplayState.CANCELLED: "quiet",
+    ReplayItemState.FAILED_AGAIN: "bad",
+    ReplayItemState.SKIPPED: "quiet",
+}
+
+
+def pill(word: str, detail: str = "") -> SafeString:
+    """A state: a word in its tone, and what belongs to it."""
+    return toned(_TONES.get(word, "quiet"), f"{word} {detail}".rstrip())
+
+
+def toned(tone: str, words: str) -> SafeString:
+    """A pill in a tone of its own."""
+    return format_html('<span class="pill {}">{}</span>', tone, words)
+
+
+def worker_pill(standing: Standing) -> SafeString:
+    """A worker's state: unlike a consumer's, having stopped is as it should be."""
+    return toned("quiet", standing) if standing is Standing.STOPPED else pill(standing)
+
+
+def moment(then: datetime | None, now: datetime) -> SafeString:
+    """A relative time that the script keeps ticking, the exact one in its title."""
+    if then is None:
+        return SafeString(formats.NONE)
+    return format_html(
+        '<time datetime="{}" title="{}" data-ago>{}</time>',
+        then.isoformat(timespec="seconds"),
+        formats.exact(then),
+        formats.ago(then, now),
+    )
+
+
+def state(line: ConsumerLine) -> SafeString:
+    """The pill, wanted against actual, and under it the reason when they differ."""
+    verdict = line.verdict
+    counted = f"{verdict.actual} of {verdict.wanted}" if verdict.wanted else ""
+    return format_html(
+        '<span class="standing" data-standing="{}"{}>{}{}</span>',
+        verdict.standing,
+        SafeString(" data-paused") if verdict.paused else "",
+        pill(verdict.standing, counted),
+        format_html('<span class="why" title="{0}">{0}</span>', verdict.reason) if verdict.reason else "",
+    )
+
+
+def figure(line: ConsumerLine, value: Callable[[Figures], SafeString | str]) -> SafeString | str:
+    """A figure of this second, ``stale`` when its worker went silent, a dash when nothing runs."""
+    if line.figures is not None:
+        return value(line.figures)
+    if line.verdict.standing is Standing.STALE:
+        return SafeString('<span class="faint">stale</span>')
+    return formats.NONE
+
+
+def failed(per_second: float) -> SafeString | str:
+    """A rate of failures: loud as soon as there is one."""
+    text = formats.rate(per_second)
+    return format_html('<b class="bad">{}</b>', text) if per_second else text
+
+
+def in_flight(figures: Figures) -> SafeString:
+    """Out of what the broker may hand out at once, with a bar."""
+    return format_html(
+        "{}/{}{}",
+        formats.number(figures.in_flight),
+        formats.number(figures.prefetch),
+        meter(figures.in_flight / figures.prefetch if figures.prefetch else 0),
+    )
+
+
+def dead(count: int) -> SafeString | str:
+    """A count of dead letters: quiet at none."""
+    return format_html('<b class="bad">{}</b>', formats.number(count)) if count else formats.NONE
+
+
+def consumer_cells(line: ConsumerLine, span: Span) -> dict[str, SafeString | str]:
+    """All that changes in a consumer's row, by column."""
+    series = line.series
+    return {
+        "state": state(line),
+        "in": figure(line, lambda now: formats.rate(now.received_per_s)),
+        "acked": figure(line, lambda now: formats.rate(now.acked_per_s)),
+        "failed": figure(line, lambda now: failed(now.failed_per_s)),
+        "spark": spark(series.received, f"messages in over the last {span.words}"),
+        "times": formats.handler_times(series.p50, series.p95),
+        "flight": figure(line, in_flight),
+        "dead": dead(line.dead),
+    }

@@ -1,0 +1,30 @@
+"""Values as URLs and forms carry them, read without trust: what makes no sense is None or empty."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.http import QueryDict
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import is_aware
+
+MAX_REASON = 200
+
+
+def texts(query: QueryDict) -> dict[str, str]:
+    """The last value of each name. NULs are taken out: databases refuse them."""
+    return {name: str(query[name]).replace("\0", "") for name in query}
+
+
+def moment_from(text: str) -> datetime | None:
+    """An ISO 8601 time with a zone; None for anything else."""
+    try:
+        found = parse_datetime(text)
+    except ValueError:
+        return None
+    return found if found is not None and is_aware(found) else None
+
+
+def reason_in(form: QueryDict) -> str:
+    """Why an operator does it, as typed into a form."""
+    return texts(form).get("reason", "").strip()[:MAX_REASON]

@@ -1,0 +1,75 @@
+"""What became of a dead letter, newest first: its deaths, its replays, discarding and undo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q
+from django.urls import reverse
+
+from stompconsole.models import AuditEntry, DeadLetter, DeadLetterState, Failure, ReplayItem, ReplayItemState
+
+MOST_ACTS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened. ``by`` did it, ``note`` says more, ``href`` leads to it."""
+
+    at: datetime
+    what: str
+    by: str = ""
+    note: str = ""
+    href: str = ""
+
+
+def history(letter: DeadLetter) -> list[Event]:
+    """Four queries, however long it is."""
+    failures = list(letter.failures.order_by("at"))
+    items = list(letter.replay_items.select_related("replay", "replay__created_by"))
+    events = [
+        Event(at=letter.captured_at, what=f"captured from {letter.destination}"),
+        *_deaths(letter, failures),
+        *(event for item in items for event in _of_item(item)),
+        *_acts(letter),
+    ]
+    return sorted(events, key=lambda event: event.at, reverse=True)
+
+
+def _deaths(letter: DeadLetter, failures: list[Failure]) -> Iterator[Event]:
+    for number, failure in enumerate(failures):
+        what = "failed again" if number else "failed"
+        where = f"on {failure.worker}" if failure.worker else ""
+        yield Event(at=failure.at, what=f"{what}: {failure.error_type or 'no error told'}", by=where)
+    if not failures:
+        yield Event(at=letter.failed_at, what="dead-lettered by the broker")
+
+
+def _of_item(item: ReplayItem) -> Iterator[Event]:
+    href = reverse("stompconsole:replay", args=[item.replay_id])
+    who = item.replay.created_by
+    yield Event(
+        at=item.replay.created_at,
+        what=f"put into replay {item.replay_id}",
+        by=f"by {who.get_username()}" if who else "",
+        note=item.replay.reason,
+        href=href,
+    )
+    if item.sent_at and item.state != ReplayItemState.SKIPPED:
+        yield Event(at=item.sent_at, what="sent back", href=href)
+    if item.outcome_at and item.state == ReplayItemState.PROCESSED:
+        yield Event(at=item.outcome_at, what="processed", href=href)
+    if item.outcome_at and item.state == ReplayItemState.SKIPPED:
+        yield Event(at=item.outcome_at, what="skipped", note=item.note, href=href)
+
+
+def _acts(letter: DeadLetter) -> Iterator[Event]:
+    named = Q(data__ids__icontains=str(letter.pk))
+    if letter.state == DeadLetterState.DISCARDED:
+        named |= Q(data__at=letter.state_at.isoformat())
+    # A replay shows by its items, which know more of it.
+    entries = AuditEntry.objects.filter(named, action__contains="discard", at__gte=letter.captured_at)
+    for entry in entries.order_by("-at")[:MOST_ACTS]:
+        yield Event(at=entry.at, what=entry.action, by=f"by {entry.actor_name}", note=entry.detail)

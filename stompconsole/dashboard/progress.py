@@ -1,0 +1,154 @@
+"""How a replay goes: counts by outcome, rate, time left, and the sentence with its result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+from stompconsole.dashboard import formats
+from stompconsole.dashboard.drawing import split_bar
+from stompconsole.dashboard.stream.fragments import Fragments
+from stompconsole.models import Replay, ReplayItem, ReplayItemState, ReplayState
+
+RATE_OVER = timedelta(seconds=10)
+UNDER_WAY = (ReplayState.WAITING, ReplayState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A replay and its items counted by state. ``per_s`` is the rate of sending over the last seconds."""
+
+    replay: Replay
+    waiting: int
+    sent: int
+    processed: int
+    failed_again: int
+    skipped: int
+    per_s: float
+
+    @property
+    def total(self) -> int:
+        """Items it was frozen to."""
+        return self.replay.total
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it can still be cancelled."""
+        return self.replay.state in UNDER_WAY
+
+    @property
+    def pending(self) -> bool:
+        """Whether anything of it is still open."""
+        return self.under_way or self.sent > 0
+
+    @property
+    def bar(self) -> SafeString:
+        """One bar in four parts."""
+        parts = [
+            ("processed", self.processed),
+            ("failed", self.failed_again),
+            ("sent", self.sent),
+            ("skipped", self.skipped),
+        ]
+        return split_bar(parts, self.total)
+
+    @property
+    def pace(self) -> str:
+        """``198/s · about 5 min left`` while it sends, "" otherwise."""
+        if not self.under_way or not self.per_s:
+            return ""
+        left = f" · about {formats.span(self.waiting / self.per_s)} left" if self.waiting else ""
+        return f"{formats.rate(self.per_s)}/s{left}"
+
+    @property
+    def sentence(self) -> str:
+        """The result so far in one sentence that can be passed on."""
+        parts = [f"{self.processed:,} of {formats.plural(self.total, 'message')} processed"]
+        parts += [f"{self.failed_again:,} failed again"] if self.failed_again else []
+        parts += [f"{self.sent:,} sent and not yet handled"] if self.sent else []
+        parts += [f"{self.skipped:,} skipped"] if self.skipped else []
+        parts += [f"{self.waiting:,} still to send"] if self.waiting else []
+        return f"{', '.join(parts)}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Items of a replay that share what went wrong."""
+
+    words: str
+    count: int
+
+
+def progress_of(replay: Replay, now: datetime) -> Progress:
+    """The progress of one replay. Two queries."""
+    return progress_of_all([replay], now)[0]
+
+
+def progress_of_all(replays: Iterable[Replay], now: datetime) -> list[Progress]:
+    """The progress of several, in the same two queries."""
+    rows = list(replays)
+    items = ReplayItem.objects.filter(replay__in=rows)
+    states = items.order_by().values_list("replay_id", "state").annotate(count=Count("pk"))
+    recent = items.filter(sent_at__gt=now - RATE_OVER).order_by().values_list("replay_id").annotate(count=Count("pk"))
+    counts = {(replay_id, state): count for replay_id, state, count in states}
+    just_sent = dict(recent)
+    return [_progress(row, counts, just_sent.get(row.pk, 0), now) for row in rows]
+
+
+def _progress(row: Replay, counts: Mapping[tuple[int, str], int], just_sent: int, now: datetime) -> Progress:
+    def of(state: ReplayItemState) -> int:
+        return counts.get((row.pk, state), 0)
+
+    lived = max(1.0, (now - row.created_at).total_seconds())
+    return Progress(
+        replay=row,
+        waiting=of(ReplayItemState.WAITING),
+        sent=of(ReplayItemState.SENT),
+        processed=of(ReplayItemState.PROCESSED),
+        failed_again=of(ReplayItemState.FAILED_AGAIN),
+        skipped=of(ReplayItemState.SKIPPED),
+        per_s=just_sent / min(lived, RATE_OVER.total_seconds()),
+    )
+
+
+def failures(replay: Replay) -> list[Trouble]:
+    """What failed again, by error, most first."""
+    failed = replay.items.filter(state=ReplayItemState.FAILED_AGAIN)
+    return _grouped(failed.values_list("dead_letter__error_type").annotate(count=Count("pk")), "no error was told")
+
+
+def skips(replay: Replay) -> list[Trouble]:
+    """What was skipped, by reason, most first."""
+    skipped = replay.items.filter(state=ReplayItemState.SKIPPED)
+    return _grouped(skipped.values_list("note").annotate(count=Count("pk")), "no reason was told")
+
+
+def _grouped(rows: Iterable[tuple[str, int]], unnamed: str) -> list[Trouble]:
+    found = [Trouble(words=words or unnamed, count=count) for words, count in rows]
+    return sorted(found, key=lambda trouble: (-trouble.count, trouble.words))[:20]
+
+
+def fragments(progress: Progress, now: datetime) -> Fragments:
+    """All of a replay's page that changes. Two queries more."""
+    return {
+        f"replay-{progress.replay.pk}": summary_html(progress, now),
+        "troubles": troubles_html(progress),
+        "sentence": progress.sentence,
+        "cancel-state": "" if progress.under_way else SafeString("<i hidden data-over></i>"),
+    }
+
+
+def summary_html(progress: Progress, now: datetime) -> str:
+    """Pill, bar, counts and pace, as on the list and on the replay's own page."""
+    return render_to_string("stompconsole/parts/progress.html", {"progress": progress, "now": now})
+
+
+def troubles_html(progress: Progress) -> str:
+    """What failed again and what was skipped, grouped."""
+    context = {"failures": failures(progress.replay), "skips": skips(progress.replay), "progress": progress}
+    return render_to_string("stompconsole/parts/troubles.html", context)

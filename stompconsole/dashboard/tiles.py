@@ -1,0 +1,174 @@
+"""The figures on top of the overview: is it alive, how fast, what waits for a person, who works."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from stompconsole.dashboard import formats
+from stompconsole.dashboard.links import definitions_url
+from stompconsole.metrics.lines import ConsumerLine, Live
+from stompconsole.metrics.standing import Standing
+from stompconsole.models import Replay, ReplayItem, ReplayItemState, ReplayState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One figure and where it leads. ``tone`` is "warn", "bad", or "" while all is calm."""
+
+    name: str
+    label: str
+    value: str
+    unit: str = ""
+    note: str = ""
+    tone: str = ""
+    href: str = ""
+
+    @property
+    def element(self) -> str:
+        """Id of the element its figures stand in."""
+        return f"tile-{self.name}"
+
+    def html(self) -> SafeString:
+        """What stands inside it."""
+        return format_html(
+            '<span class="k" data-tone="{}">{}</span><span class="v">{} <span class="unit">{}</span></span>'
+            '<span class="s">{}</span>',
+            self.tone,
+            self.label,
+            self.value,
+            self.unit,
+            self.note or SafeString("&nbsp;"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaysNow:
+    """What is being replayed, and how the last one ended."""
+
+    running: int = 0
+    waiting_items: int = 0
+    last: str = ""
+
+
+def replays_now() -> ReplaysNow:
+    """Three small queries."""
+    under_way = Replay.objects.filter(state__in=(ReplayState.WAITING, ReplayState.RUNNING))
+    running = under_way.count()
+    if running:
+        left = ReplayItem.objects.filter(replay__in=under_way, state=ReplayItemState.WAITING).count()
+        return ReplaysNow(running=running, waiting_items=left)
+    last = Replay.objects.filter(state=ReplayState.DONE).first()
+    if last is None:
+        return ReplaysNow()
+    processed = last.items.filter(state=ReplayItemState.PROCESSED).count()
+    return ReplaysNow(last=f"last: {processed:,} of {last.total:,} processed")
+
+
+def tiles(live: Live, replays: ReplaysNow) -> list[Tile]:
+    """The tiles of the overview."""
+    return [_consumers(live), _handled(live), _dead(live), _replays(replays), _workers(live), _brokers(live)]
+
+
+def _consumers(live: Live) -> Tile:
+    wanted = [line for line in live.consumers if not line.verdict.paused]
+    running = sum(line.verdict.standing is Standing.RUNNING for line in wanted)
+    troubled = [line for line in wanted if line.needs_attention]
+    return Tile(
+        name="consumers",
+        label="Consumers running",
+        value=formats.number(running),
+        unit=f"of {len(wanted):,}",
+        note=_trouble(troubled) or _paused(len(live.consumers) - len(wanted)),
+        tone=_tone(troubled),
+        href="?show=attention#consumers" if troubled else "#consumers",
+    )
+
+
+def _trouble(lines: Sequence[ConsumerLine]) -> str:
+    if not lines:
+        return ""
+    worst = min(lines, key=lambda line: line.verdict.standing is not Standing.BROKEN)
+    rest = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
+    return f"{worst.name} {worst.verdict.standing}{rest}"
+
+
+def _paused(count: int) -> str:
+    return f"{count:,} paused" if count else ""
+
+
+def _tone(troubled: Sequence[ConsumerLine]) -> str:
+    if not troubled:
+        return ""
+    return "bad" if any(line.verdict.standing is Standing.BROKEN for line in troubled) else "warn"
+
+
+def _handled(live: Live) -> Tile:
+    figures = [line.figures for line in live.consumers if line.figures is not None]
+    acked = sum(now.acked_per_s for now in figures)
+    failed = sum(now.failed_per_s for now in figures)
+    return Tile(
+        name="handled",
+        label="Handled now",
+        value=formats.rate(acked) if acked else "0",
+        unit="/s",
+        note=f"{formats.rate(failed)} failed/s" if failed else "none failing",
+        href="#consumers",
+    )
+
+
+def _dead(live: Live) -> Tile:
+    dead = live.dead
+    return Tile(
+        name="dead",
+        label="Dead letters",
+        value=formats.number(dead.total),
+        note=f"+{dead.last_hour:,} in the last hour · {dead.newest_error}" if dead.total else "none",
+        tone="bad" if dead.last_hour else "warn" if dead.total else "",
+        href=reverse("stompconsole:dead-letters"),
+    )
+
+
+def _replays(now: ReplaysNow) -> Tile:
+    note = f"{formats.plural(now.waiting_items, 'message')} to send" if now.running else now.last
+    return Tile(
+        name="replays",
+        label="Replays",
+        value=formats.number(now.running),
+        unit="running",
+        note=note or "none so far",
+        href=reverse("stompconsole:replays"),
+    )
+
+
+def _workers(live: Live) -> Tile:
+    alive = [worker for worker in live.workers if worker.alive]
+    beat = max((worker.heartbeat_at for worker in live.workers), default=None)
+    return Tile(
+        name="workers",
+        label="Workers",
+        value=formats.number(len(alive)),
+        unit=f"of {len(live.workers):,}",
+        note=f"last heart-beat {formats.ago(beat, live.now)}" if beat else "none has been started",
+        tone="" if len(alive) == len(live.workers) > 0 else "warn",
+        href=reverse("stompconsole:workers"),
+    )
+
+
+def _brokers(live: Live) -> Tile:
+    wanted = {line.broker for line in live.consumers if line.verdict.wanted}
+    reached = {line.broker for line in live.consumers if line.verdict.actual}
+    missing = sorted(wanted - reached)
+    return Tile(
+        name="brokers",
+        label="Brokers reached",
+        value=formats.number(len(wanted & reached)),
+        unit=f"of {len(wanted):,}",
+        note=f"not {', '.join(missing)}" if missing else ", ".join(live.brokers),
+        tone="warn" if missing else "",
+        href=definitions_url("broker"),
+    )

@@ -1,0 +1,138 @@
+"""The list of dead letters, and one of them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from django.db.models import Count
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from stompconsole.conf import settings_now
+from stompconsole.dashboard import shell
+from stompconsole.dashboard.access import console_view
+from stompconsole.dashboard.formdata import texts
+from stompconsole.dashboard.letter import bodies
+from stompconsole.dashboard.letter import page as letter_page
+from stompconsole.dashboard.letter.headers import grouped
+from stompconsole.dashboard.news import newest
+from stompconsole.dashboard.paging import NOT_IN_LISTS, neighbours, newer_than, page_of
+from stompconsole.dashboard.stream.topics import Page, Topic
+from stompconsole.dashboard.tabs import list_filters, list_query, tabs
+from stompconsole.deadletters.selection import Filters, undo_possible_since
+from stompconsole.models import Consumer, DeadLetter
+
+FIELD = "failed_at"
+MOST_ERROR_TYPES = 30
+
+
+@require_safe
+@console_view()
+def dead_letters(request: HttpRequest) -> HttpResponse:
+    """Those in one state (dead, unless the URL says otherwise) that match the filters."""
+    filters = list_filters(texts(request.GET))
+    rows = filters.queryset().select_related("consumer").defer(*NOT_IN_LISTS)
+    found = page_of(rows, texts(request.GET), FIELD)
+    counts = _counts(filters)
+    now = timezone.now()
+    context = {
+        "filters": filters,
+        "query": list_query(filters),
+        "tabs": tabs(filters, counts),
+        "page": found,
+        "total": counts.get(filters.state, 0) if filters.state else sum(counts.values()),
+        "filtered": any((filters.consumer, filters.text, filters.error_type)),
+        "consumers": _consumer_names(filters),
+        "error_types": _error_types(filters),
+        "now": now,
+        "undo_since": undo_possible_since(now),
+    }
+    topic = None if found.newer else Topic(page=Page.DEAD_LETTERS, filters=filters, since=newest(found.rows))
+    return shell.page(request, "dead_letters.html", context, section="dead-letters", topic=topic)
+
+
+def _counts(filters: Filters) -> dict[str, int]:
+    rows = replace(filters, state="").queryset().order_by()
+    return dict(rows.values_list("state").annotate(count=Count("pk")))
+
+
+def _consumer_names(filters: Filters) -> list[str]:
+    # The one in the URL stays a choice even when its row is gone.
+    names = set(Consumer.objects.values_list("name", flat=True)) | {filters.consumer}
+    return sorted(names - {""})
+
+
+def _error_types(filters: Filters) -> list[tuple[str, int]]:
+    rows = replace(filters, error_type="").queryset().order_by().exclude(error_type="")
+    found = rows.values_list("error_type").annotate(count=Count("pk")).order_by("-count", "error_type")
+    return list(found[:MOST_ERROR_TYPES])
+
+
+@require_safe
+@console_view()
+def dead_letter(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """One dead letter: why it died first, then what it is and what became of it."""
+    letter = _letter(pk)
+    filters = list_filters(texts(request.GET))
+    now = timezone.now()
+    deaths = letter_page.deaths(letter, request.GET.get("failure", ""))
+    context = {
+        "letter": letter,
+        "title": str(letter) if letter.error_type else "Dead-lettered by the broker",
+        "deaths": deaths,
+        "death": next(death for death in deaths if death.chosen),
+        "body": _body(letter, request.GET.get("body", "")),
+        "header_groups": grouped(letter.headers, letter.consumer.broker.kind if letter.consumer else ""),
+        "history": letter_page.history_html(letter, now),
+        "undo_since": undo_possible_since(now),
+        "now": now,
+        **_place(letter, filters),
+    }
+    topic = Topic(page=Page.DEAD_LETTER, subject=str(pk))
+    return shell.page(request, "dead_letter.html", context, section="dead-letters", topic=topic)
+
+
+def _body(letter: DeadLetter, wanted: str) -> bodies.ShownBody:
+    # PostgreSQL hands out a memoryview.
+    return bodies.show(bytes(letter.body), letter.content_type, wanted, settings_now().max_body_shown)
+
+
+def _place(letter: DeadLetter, filters: Filters) -> Mapping[str, Any]:
+    """Where it stands in the list it was opened from."""
+    rows = filters.queryset()
+    newer, older = neighbours(rows, letter, FIELD)
+    return {
+        "filters": filters,
+        "query": list_query(filters),
+        "newer": newer,
+        "older": older,
+        "position": newer_than(rows, letter, FIELD).count() + 1,
+        "total": rows.count(),
+    }
+
+
+@require_safe
+@console_view()
+def dead_letter_body(_request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """The body as it came, to be saved: never shown by the browser, whatever it claims to be."""
+    return HttpResponse(
+        bytes(_letter(pk).body),
+        content_type="application/octet-stream",
+        headers={
+            "Content-Disposition": f'attachment; filename="{pk}.bin"',
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "sandbox",
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+def _letter(pk: uuid.UUID) -> DeadLetter:
+    letter = DeadLetter.objects.select_related("consumer__broker").filter(pk=pk).first()
+    if letter is None:
+        raise Http404("There is no such dead letter. It may have been deleted after it was discarded.")
+    return letter

@@ -1,0 +1,101 @@
+"""Capture: from the broker's dead-letter queue into rows. A batch is one transaction, and only then ACKed.
+
+Our own dead letters are stored once, however often they are delivered: the failure's id is a primary key. Those of
+the broker at least once. While the database is away they stay in the broker's queue. A message that can't be
+stored stays there too, and the subscription says why; the others of its batch go on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+
+from django.db import DataError, Error, IntegrityError, NotSupportedError, close_old_connections, connection
+from django.utils import timezone
+
+from stompconsole.brokers import Dialect
+from stompconsole.deadletters import storing
+from stompconsole.deadletters.captured import Captured, captured
+from stompconsole.delivery.settlement import Delivery
+from stompconsole.errors import WorkFailed
+
+logger = logging.getLogger(__name__)
+
+_THIS_MESSAGE = (DataError, IntegrityError, NotSupportedError, ValueError, TypeError, OverflowError)
+"""What a single message can be to blame for; anything else of the database means that it is in trouble."""
+
+
+class CaptureWork:
+    """Stores the dead letters of one consumer's dead-letter queue. See ``delivery.pipeline.Work``."""
+
+    def __init__(self, consumer_id: int, consumer_name: str, dead_letter_destination: str) -> None:
+        self._consumer_id = consumer_id
+        self._consumer_name = consumer_name
+        self._destination = dead_letter_destination
+
+    @property
+    def trouble(self) -> str:
+        """Always empty: what stands in the way of a capture ends its session."""
+        return ""
+
+    def process(self, batch: Sequence[Delivery], dialect: Dialect) -> None:
+        """Store all, then ACK all. Raises WorkFailed for what is left with the broker."""
+        close_old_connections()
+        try:
+            self._process(batch, dialect)
+        except Error as error:
+            raise WorkFailed(f"dead letters can't be stored, they stay with the broker: {_words(error)}") from error
+        finally:
+            close_old_connections()
+
+    def close(self) -> None:
+        """Give the thread's connection back."""
+        with suppress(Error):
+            connection.close()
+
+    def _process(self, batch: Sequence[Delivery], dialect: Dialect) -> None:
+        try:
+            self._store([self._read(delivery, dialect) for delivery in batch])
+        except _THIS_MESSAGE as error:
+            logger.warning("a batch of %d dead letters is stored one by one: %s", len(batch), _words(error))
+            self._one_by_one(batch, dialect)
+        else:
+            for delivery in batch:
+                delivery.ack()
+
+    def _one_by_one(self, batch: Sequence[Delivery], dialect: Dialect) -> None:
+        left: list[str] = []
+        for delivery in batch:
+            try:
+                self._store([self._read(delivery, dialect)])
+            except _THIS_MESSAGE as error:
+                left.append(f"{delivery.message_id}: {_words(error)}")
+                logger.error(  # noqa: TRY400 - the words say it, the body must not get into the log
+                    "dead letter %s of %s can't be stored: %s",
+                    delivery.message_id,
+                    self._destination,
+                    _words(error),
+                    extra={"consumer": self._consumer_name, "destination": self._destination},
+                )
+            else:
+                delivery.ack()
+        if left:
+            # The session ends now: an ACK still owed would have the broker give again what is stored.
+            batch[0].settlement.flush()
+            raise WorkFailed(f"{len(left)} dead letters can't be stored and stay with the broker: {left[0]}")
+
+    def _read(self, delivery: Delivery, dialect: Dialect) -> Captured:
+        return captured(delivery.headers, delivery.body, self._destination, dialect, timezone.now())
+
+    def _store(self, messages: Sequence[Captured]) -> None:
+        storing.store(messages, self._consumer_id, self._consumer_name)
+
+
+def capture_work(consumer_id: int, consumer_name: str, dead_letter_destination: str) -> CaptureWork:
+    """The work of a capture subscription."""
+    return CaptureWork(consumer_id, consumer_name, dead_letter_destination)
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(str(error).split())[:500] or type(error).__name__

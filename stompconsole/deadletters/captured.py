@@ -1,0 +1,131 @@
+"""A message read from a dead-letter queue, as the values its rows are made of.
+
+Owns what is ours and what is foreign: ours carries the ids it got when it died; a message dead-lettered by the broker
+itself gets ids that stay the same when it is delivered again, where the broker's message-id does. Touches no row.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from stompconsole.brokers import Dialect
+from stompconsole.conf import settings_now
+from stompconsole.deadletters import storable
+from stompconsole.delivery import envelope
+from stompconsole.delivery.envelope import Envelope
+
+BY_THE_BROKER = "dead-lettered by the broker"
+"""The error type of a message that the broker itself gave up on."""
+
+_NAMESPACE = uuid.UUID("5f0c1f5e-6f0b-5d0c-9a3e-2b1d6c1a7e44")
+_PLAIN = Dialect()
+_SAYS_NOTHING = frozenset({"timestamp", "expires", "destination-type"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """One death of a message: the fields a Failure and a DeadLetter share."""
+
+    error_type: str
+    error_message: str
+    traceback: str
+    handler: str
+    worker: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Captured:
+    """A dead message, storable. ``origin`` is empty if unknown, ``consumer`` if it doesn't say."""
+
+    dead_letter_id: uuid.UUID
+    failure_id: uuid.UUID
+    replay_id: int | None
+    consumer: str
+    origin: str
+    destination: str
+    message_id: str
+    headers: dict[str, str]
+    body: bytes
+    search_text: str
+    death: Death
+    first_failed_at: datetime
+    failed_at: datetime
+
+
+def captured(headers: Mapping[str, str], body: bytes, destination: str, dialect: Dialect, now: datetime) -> Captured:
+    """What was delivered from the dead-letter queue ``destination``, read as ours or as the broker's."""
+    ours = envelope.read(headers)
+    origin = _destination(ours.origin if ours else "") or _destination(dialect.origin(headers))
+    failed_at = storable.moment(ours.failed_at, now) if ours else now
+    foreign = _foreign_id(headers, destination, origin, dialect)
+    return Captured(
+        dead_letter_id=_uuid(headers.get(envelope.DEAD_LETTER_ID)) or foreign,
+        failure_id=_uuid(ours.failure_id if ours else "") or uuid.uuid5(foreign, "failure"),
+        replay_id=replay_id(headers.get(envelope.REPLAY_ID, "")),
+        consumer=storable.text(headers.get(envelope.CONSUMER, ""), 50),
+        origin=origin,
+        destination=storable.text(destination, 500),
+        message_id=storable.text((ours.message_id if ours else "") or headers.get("message-id", ""), 500),
+        headers=storable.headers(headers),
+        body=body,
+        search_text=storable.searchable(body, settings_now().search_text_bytes),
+        death=_death(ours) if ours else _death_by_broker(headers, dialect),
+        first_failed_at=storable.moment(ours.first_failed_at, now) if ours else now,
+        failed_at=failed_at,
+    )
+
+
+def replay_id(text: str) -> int | None:
+    """The replay a header names; None for none and for nonsense."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _death(ours: Envelope) -> Death:
+    return Death(
+        error_type=storable.text(ours.error_type, 255).strip() or "unknown error",
+        error_message=storable.text(ours.error_message),
+        traceback=storable.text(ours.traceback),
+        handler=storable.text(ours.handler, 500),
+        worker=storable.text(ours.worker, 300),
+        attempts=storable.whole(ours.attempts),
+    )
+
+
+def _death_by_broker(headers: Mapping[str, str], dialect: Dialect) -> Death:
+    # What this broker takes out of a re-SEND beyond plain STOMP is what it has put in.
+    made = _PLAIN.resend_headers(headers).keys() - dialect.resend_headers(headers).keys() - _SAYS_NOTHING
+    reasons = [f"{name}: {value}" for name, value in headers.items() if name in made and value not in {"", "0"}]
+    return Death(
+        error_type=BY_THE_BROKER,
+        error_message=storable.text(", ".join(reasons)) or "The broker does not say why.",
+        traceback="",
+        handler="",
+        worker="",
+        attempts=0,
+    )
+
+
+def _foreign_id(headers: Mapping[str, str], destination: str, origin: str, dialect: Dialect) -> uuid.UUID:
+    message_id = headers.get("message-id", "")
+    if not (dialect.stable_message_id and message_id):
+        return uuid.uuid4()
+    # With the origin: two copies of a topic's message share a message-id, and may share a dead-letter queue.
+    return uuid.uuid5(_NAMESPACE, "\n".join(storable.text(part) for part in (destination, origin, message_id)))
+
+
+def _uuid(text: str | None) -> uuid.UUID | None:
+    if not text:
+        return None
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return uuid.uuid5(_NAMESPACE, storable.text(text))
+
+
+def _destination(text: str) -> str:
+    # Cut short it would name another queue.
+    return storable.text(text) if len(text) <= 500 else ""

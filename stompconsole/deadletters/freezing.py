@@ -1,0 +1,81 @@
+"""Freezing a choice to ids: dead letters that match become the items of one replay, in the database alone.
+
+Whoever chooses the same dead letter at the same time loses it at the constraint ``one_active_replay_per_dead_letter``
+and goes on with the rest. Runs inside the transaction of its caller.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
+from django.db.models import QuerySet
+from django.db.models.constants import OnConflict
+from django.utils import timezone
+
+from stompconsole.deadletters import storable, transitions
+from stompconsole.models import DeadLetter, DeadLetterState, Replay, ReplayItem, ReplayItemState
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+IDS_PER_QUERY = 500
+
+
+def begin(selection: str, reason: str, actor: User | None) -> Replay:
+    """The replay's row. Written before anything is read: on SQLite it makes its transaction the one writer."""
+    return Replay.objects.create(selection=selection[:500], reason=storable.text(reason, 200), created_by=actor)
+
+
+def freeze(replay: Replay, choices: Iterable[QuerySet[DeadLetter]]) -> int:
+    """Make what is dead among ``choices`` the items of ``replay``; returns how many there are."""
+    for rows in choices:
+        _insert_items(replay, rows)
+    items = ReplayItem.objects.filter(replay=replay)
+    frozen = DeadLetter.objects.filter(pk__in=items.values("dead_letter_id"))
+    transitions.lock(frozen)
+    frozen.filter(state=DeadLetterState.DEAD).update(state=DeadLetterState.REPLAYING, state_at=timezone.now())
+    # Discarded, or sent and back, between the reading above and the lock: not ours any more.
+    items.exclude(dead_letter__state=DeadLetterState.REPLAYING).delete()
+    replay.total = items.count()
+    replay.save(update_fields=["total"])
+    return replay.total
+
+
+def by_id(ids: Sequence[uuid.UUID]) -> Iterator[QuerySet[DeadLetter]]:
+    """The dead letters with these ids, in portions a query can name."""
+    for start in range(0, len(ids), IDS_PER_QUERY):
+        yield DeadLetter.objects.filter(pk__in=ids[start : start + IDS_PER_QUERY])
+
+
+def dead_by_id(ids: Sequence[uuid.UUID]) -> Iterator[QuerySet[DeadLetter]]:
+    """Those of them that are dead."""
+    return (rows.filter(state=DeadLetterState.DEAD) for rows in by_id(ids))
+
+
+def _insert_items(replay: Replay, rows: QuerySet[DeadLetter]) -> None:
+    """INSERT … SELECT: a hundred thousand ids stay in the database, and the writer's place is held for a moment only.
+
+    In the order of ids, so that two of these over the same rows wait for each other one way round.
+    """
+    try:
+        select, params = rows.order_by().values("id").query.get_compiler(connection=connection).as_sql()
+    except EmptyResultSet:
+        return
+    quote, meta = connection.ops.quote_name, ReplayItem._meta  # noqa: SLF001 - Django's documented model API
+    values: dict[str, Any] = {"replay": replay.pk, "state": ReplayItemState.WAITING.value, "active": True, "note": ""}
+    by_name = {field.name: field for field in meta.concrete_fields}
+    fields = [by_name[name] for name in ("dead_letter", *values)]
+    columns = ", ".join(quote(str(field.column)) for field in fields)
+    insert = connection.ops.insert_statement(on_conflict=OnConflict.IGNORE)
+    suffix = connection.ops.on_conflict_suffix_sql(fields, OnConflict.IGNORE, [], [])
+    # "WHERE 1 = 1": without it SQLite takes ON CONFLICT for the condition of a join.
+    sql = (
+        f"{insert} {quote(meta.db_table)} ({columns}) "  # noqa: S608 - names of our own model
+        f"SELECT chosen.{quote('id')}, %s, %s, %s, %s FROM ({select}) chosen WHERE 1 = 1 ORDER BY 1 {suffix}"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*values.values(), *params])

@@ -1,0 +1,183 @@
+"""A replay as the worker that carries it out reads and writes it: its lease, its items by the portion, its end.
+
+Synchronous, each function by itself; times of the lease by the database's clock. A worker that has lost its lease may
+still write what it knows: states of items only change from the state that is expected.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from stompconsole import audit
+from stompconsole.audit import Action
+from stompconsole.deadletters import transitions
+from stompconsole.deadletters.outcomes import progress
+from stompconsole.delivery.specs import BrokerSpec
+from stompconsole.errors import ConfigurationError
+from stompconsole.models import Broker, Replay, ReplayItem, ReplayItemState, ReplayState
+
+PORTION = 200
+"""Items sent before their receipts are waited for."""
+
+PORTION_BYTES = 16 * 2**20
+"""Bodies held in memory at once, unless a single one is larger."""
+
+CONSUMER_DELETED = "Its consumer has been deleted: which broker to send it to is not known."
+NO_ORIGIN = "Where it came from is not known: the broker did not say when it dead-lettered it."
+
+# A cancelled one whose lease was not given back has items its worker has not given back either.
+_UNFINISHED = Q(state__in=(ReplayState.WAITING, ReplayState.RUNNING)) | Q(
+    state=ReplayState.CANCELLED, lease_until__isnull=False
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One dead letter to be sent again, with the headers it was captured with."""
+
+    item_id: int
+    dead_letter_id: uuid.UUID
+    broker: BrokerSpec
+    destination: str
+    headers: dict[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(slots=True, kw_only=True)
+class Portion:
+    """The next items. ``last_item`` is 0 when there are none; ``unsendable`` says why by dead letter,
+    ``trouble`` why by name of a broker that can't be used as its row stands."""
+
+    last_item: int = 0
+    outgoing: list[Outgoing] = field(default_factory=list)
+    unsendable: dict[uuid.UUID, str] = field(default_factory=dict)
+    trouble: dict[str, str] = field(default_factory=dict)
+
+
+def take(worker_id: uuid.UUID, lease_s: float, carrying: Collection[int]) -> int | None:
+    """Take a replay that nobody carries out, or whose worker has let its lease run out; None if there is none.
+
+    ``carrying`` are those that this worker carries out now.
+    """
+    free = Q(lease_until=None) | Q(lease_until__lt=Now()) | Q(worker=None) | Q(worker_id=worker_id)
+    unclaimed = Replay.objects.filter(_UNFINISHED, free).exclude(pk__in=carrying)
+    for pk in unclaimed.order_by("pk").values_list("pk", flat=True)[:10]:
+        lease_until = Now() + timedelta(seconds=lease_s)
+        if Replay.objects.filter(_UNFINISHED, free, pk=pk).update(worker_id=worker_id, lease_until=lease_until):
+            Replay.objects.filter(pk=pk, state=ReplayState.WAITING).update(state=ReplayState.RUNNING)
+            return pk
+    return None
+
+
+def renew(replay_id: int, worker_id: uuid.UUID, lease_s: float) -> ReplayState | None:
+    """Prolong the lease; the replay's state, or None if another worker has it or it is gone."""
+    held = Replay.objects.filter(pk=replay_id, worker_id=worker_id)
+    if not held.update(lease_until=Now() + timedelta(seconds=lease_s)):
+        return None
+    return ReplayState(held.values_list("state", flat=True).get())
+
+
+def give_up_lease(replay_id: int, worker_id: uuid.UUID) -> None:
+    """Let another worker go on at once."""
+    Replay.objects.filter(pk=replay_id, worker_id=worker_id).update(worker=None, lease_until=Now())
+
+
+def portion(replay_id: int, after_item: int, without: Collection[str]) -> Portion:
+    """The next waiting items after ``after_item``, in the order they were chosen, less those of the brokers in
+    ``without``. Empty once the replay is cancelled."""
+    chosen = _next_items(replay_id, after_item, without)
+    items = ReplayItem.objects.filter(pk__in=chosen).select_related("dead_letter__consumer__broker").order_by("pk")
+    result = Portion(last_item=chosen[-1] if chosen else 0)
+    specs: dict[int, BrokerSpec] = {}
+    for item in items:
+        dead_letter = item.dead_letter
+        if dead_letter.consumer is None:
+            result.unsendable[dead_letter.pk] = CONSUMER_DELETED
+        elif not dead_letter.origin:
+            result.unsendable[dead_letter.pk] = NO_ORIGIN
+        elif (broker := _spec(dead_letter.consumer.broker, specs, result)) is not None:
+            result.outgoing.append(_outgoing(item, broker))
+    return result
+
+
+def _next_items(replay_id: int, after_item: int, without: Collection[str]) -> list[int]:
+    waiting = ReplayItem.objects.filter(
+        replay_id=replay_id, replay__state=ReplayState.RUNNING, state=ReplayItemState.WAITING, pk__gt=after_item
+    )
+    if without:
+        waiting = waiting.exclude(dead_letter__consumer__broker__name__in=without)
+    chosen: list[int] = []
+    size = 0
+    for pk, body_size in waiting.order_by("pk").values_list("pk", "dead_letter__body_size")[:PORTION]:
+        size += body_size
+        if chosen and size > PORTION_BYTES:
+            break
+        chosen.append(pk)
+    return chosen
+
+
+def _spec(broker: Broker, specs: dict[int, BrokerSpec], result: Portion) -> BrokerSpec | None:
+    try:
+        if broker.pk not in specs:
+            specs[broker.pk] = broker.spec()
+    except ConfigurationError as error:
+        result.trouble[broker.name] = str(error)
+        return None
+    return specs[broker.pk]
+
+
+def _outgoing(item: ReplayItem, broker: BrokerSpec) -> Outgoing:
+    dead_letter = item.dead_letter
+    return Outgoing(
+        item_id=item.pk,
+        dead_letter_id=dead_letter.pk,
+        broker=broker,
+        destination=dead_letter.origin,
+        headers=dead_letter.headers,
+        body=bytes(dead_letter.body),
+    )
+
+
+def record(replay_id: int, sent: Sequence[uuid.UUID], skipped: Iterable[tuple[uuid.UUID, str]]) -> None:
+    """What the broker has confirmed, and what it will never take with why. Safe to repeat."""
+    now = timezone.now()
+    if sent:
+        transitions.mark_sent(replay_id, sent, now)
+    by_note: dict[str, list[uuid.UUID]] = {}
+    for dead_letter_id, note in skipped:
+        by_note.setdefault(note, []).append(dead_letter_id)
+    for note, dead_letter_ids in by_note.items():
+        transitions.skip(replay_id, dead_letter_ids, note, now)
+
+
+def say(replay_id: int, worker_id: uuid.UUID, note: str) -> None:
+    """Why it waits, in words; empty when all is well."""
+    Replay.objects.filter(pk=replay_id, worker_id=worker_id, state=ReplayState.RUNNING).update(note=note)
+
+
+@transaction.atomic
+def finish(replay_id: int, worker_id: uuid.UUID, worker_name: str) -> bool:
+    """The replay is done, if nothing of it is waiting any more; false if something is."""
+    running = Replay.objects.filter(pk=replay_id, worker_id=worker_id, state=ReplayState.RUNNING)
+    done = running.exclude(items__state=ReplayItemState.WAITING)
+    if not done.update(state=ReplayState.DONE, finished_at=timezone.now(), worker=None, lease_until=None, note=""):
+        return False
+    counts = asdict(progress(Replay.objects.get(pk=replay_id)))
+    audit.record(Action.REPLAY_DONE, f"replay {replay_id}", actor=None, actor_name=worker_name, data=counts)
+    return True
+
+
+@transaction.atomic
+def clear_cancelled(replay_id: int, worker_id: uuid.UUID) -> None:
+    """Give back to dead what a cancelled replay has not sent, and then the lease."""
+    cancelled = Replay.objects.filter(pk=replay_id, state=ReplayState.CANCELLED)
+    if cancelled.filter(worker_id=worker_id).update(worker=None, lease_until=None):
+        transitions.skip_waiting(replay_id, cancelled.values_list("note", flat=True).get(), timezone.now())

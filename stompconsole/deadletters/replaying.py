@@ -1,0 +1,221 @@
+"""The replay engine: takes replays by lease and carries them out, a few at a time, until they are done or cancelled.
+
+At least once: an item is sent again when its worker died before the receipt was written down. Never twice: an item
+whose receipt is written down. A broker in trouble makes its items wait, with the reason on the replay; those of other
+brokers go on. The database is asked on a thread; while it is away, what is known is kept and written later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+from channels.db import database_sync_to_async
+from django.db import Error
+
+from stompconsole.conf import settings_now
+from stompconsole.deadletters import replay_rows
+from stompconsole.deadletters.resending import Resender, Results
+from stompconsole.delivery.sender import Senders
+from stompconsole.models import ReplayState
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 4
+"""Replays one worker carries out at the same time."""
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 15.0
+RENEW_EVERY_S = 1.0
+"""How often a lease is renewed, at most a third of it; a cancelled replay is noticed as soon."""
+
+WRITE_TRIES_AT_STOP = 3
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+async def _in_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    result: R = await database_sync_to_async(function)(*args, **kwargs)
+    return result
+
+
+class ReplayEngine:
+    """Carries out replays for one worker. ``worker_id`` is the id of its row, which must exist."""
+
+    def __init__(self, worker_id: uuid.UUID, worker_name: str, senders: Senders) -> None:
+        self._worker_id = worker_id
+        self._worker_name = worker_name
+        self._senders = senders
+        self._wake = asyncio.Event()
+        self._carrying: dict[int, asyncio.Task[None]] = {}
+
+    def nudge(self) -> None:
+        """Look for replays now instead of at the next poll. From the event loop's thread."""
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set; then finish what is in flight, give the leases back and return."""
+        async with asyncio.TaskGroup() as group:
+            while not stop.is_set():
+                # Cleared before the look: a nudge that comes later is seen at the next turn.
+                self._wake.clear()
+                if (replay_id := await self._take()) is None:
+                    await _rest(settings_now().poll_interval_s, stop, self._wake)
+                    continue
+                run = _Run(replay_id, self._worker_id, self._worker_name, self._senders, stop)
+                task = group.create_task(run.carry_out(), name=f"replay {replay_id}")
+                self._carrying[replay_id] = task
+                task.add_done_callback(partial(self._ended, replay_id))
+
+    def _ended(self, replay_id: int, _task: asyncio.Task[None]) -> None:
+        del self._carrying[replay_id]
+        self._wake.set()
+
+    async def _take(self) -> int | None:
+        if len(self._carrying) >= AT_ONCE:
+            return None
+        try:
+            return await _in_database(replay_rows.take, self._worker_id, settings_now().lease_s, tuple(self._carrying))
+        except Error as error:
+            logger.warning("replays can't be looked for: %s", error)
+            return None
+
+
+class _Run:
+    """One replay, carried out as long as its lease holds."""
+
+    def __init__(
+        self, replay_id: int, worker_id: uuid.UUID, worker_name: str, senders: Senders, stop: asyncio.Event
+    ) -> None:
+        self._replay_id = replay_id
+        self._worker_id = worker_id
+        self._worker_name = worker_name
+        self._stop = stop
+        self._resender = Resender(replay_id, senders, stop)
+        self._lease_s = settings_now().lease_s
+        self._held_until = time.monotonic() + self._lease_s
+        self._state: ReplayState | None = ReplayState.RUNNING
+        self._changed = asyncio.Event()
+        self._note = ""
+        self._resume_at = 0
+        self._pause_s = FIRST_PAUSE_S
+
+    @property
+    def _may_send(self) -> bool:
+        held = self._state is ReplayState.RUNNING and time.monotonic() < self._held_until
+        return held and not self._stop.is_set()
+
+    async def carry_out(self) -> None:
+        """Until it is done or cancelled, the lease is lost or the worker stops."""
+        logger.info("replay %d is carried out by %s", self._replay_id, self._worker_name)
+        keeper = asyncio.create_task(self._keep_lease())
+        try:
+            while self._may_send and not await self._went_through():
+                pass
+        finally:
+            keeper.cancel()
+            await asyncio.shield(self._leave())
+
+    async def _went_through(self) -> bool:
+        """Once from the first waiting item to the last; true when the replay is done."""
+        try:
+            began_at = self._resume_at
+            trouble = await self._send_waiting()
+            if not trouble and began_at:
+                return False
+            if not trouble and await _in_database(
+                replay_rows.finish, self._replay_id, self._worker_id, self._worker_name
+            ):
+                logger.info("replay %d is done", self._replay_id)
+                return True
+            await self._wait_out("; ".join(trouble.values()))
+        except Error as error:
+            logger.warning("replay %d waits for the database: %s", self._replay_id, error)
+            await self._pause()
+        return False
+
+    async def _send_waiting(self) -> dict[str, str]:
+        """Send what is waiting, from where the last trouble was; by broker what stood in the way."""
+        trouble: dict[str, str] = {}
+        after_item, self._resume_at = self._resume_at, 0
+        while self._may_send:
+            portion = await self._rows(replay_rows.portion, after_item, tuple(trouble))
+            if not portion.last_item:
+                break
+            after_item = portion.last_item
+            # Once more: reading may have taken longer than the lease, and another worker be at it.
+            results = await self._resender.send(portion.outgoing) if self._may_send else Results()
+            if new_trouble := portion.trouble | results.trouble:
+                trouble |= new_trouble
+                # One queue that is full blocks its broker's sender: next time those behind it have their turn.
+                self._resume_at = results.stuck_at or after_item
+            await self._write_down(results, portion.unsendable)
+        return trouble
+
+    async def _write_down(self, results: Results, unsendable: dict[uuid.UUID, str]) -> None:
+        """Kept until the database takes it: a receipt that is not written down would be sent again."""
+        skipped = [*results.refused.items(), *unsendable.items()]
+        tries = 0
+        while results.sent or skipped:
+            try:
+                await self._rows(replay_rows.record, results.sent, skipped)
+            except Error as error:
+                tries += 1
+                logger.warning("replay %d: %d receipts can't be written: %s", self._replay_id, len(results.sent), error)
+                if self._stop.is_set() and tries >= WRITE_TRIES_AT_STOP:
+                    return
+                await asyncio.sleep(FIRST_PAUSE_S)
+            else:
+                self._pause_s = FIRST_PAUSE_S
+                return
+
+    async def _wait_out(self, trouble: str) -> None:
+        if trouble != self._note:
+            self._note = trouble
+            await _in_database(replay_rows.say, self._replay_id, self._worker_id, trouble)
+            if trouble:
+                logger.warning("replay %d waits: %s", self._replay_id, trouble)
+        await self._pause()
+
+    async def _pause(self) -> None:
+        await _rest(random.uniform(self._pause_s / 2, self._pause_s), self._stop, self._changed)  # noqa: S311
+        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+
+    async def _keep_lease(self) -> None:
+        while self._state is ReplayState.RUNNING:
+            await asyncio.sleep(min(RENEW_EVERY_S, self._lease_s / 3))
+            asked_at = time.monotonic()
+            try:
+                self._state = await self._rows(replay_rows.renew, self._worker_id, self._lease_s)
+            except Error as error:
+                logger.warning("the lease of replay %d can't be renewed: %s", self._replay_id, error)
+            else:
+                self._held_until = asked_at + self._lease_s
+        self._changed.set()
+
+    async def _leave(self) -> None:
+        try:
+            await self._rows(replay_rows.clear_cancelled, self._worker_id)
+            await self._rows(replay_rows.give_up_lease, self._worker_id)
+        except Error as error:
+            logger.warning("replay %d is left to its lease: %s", self._replay_id, error)
+
+    async def _rows(self, function: Callable[..., R], *args: Any) -> R:
+        return await _in_database(function, self._replay_id, *args)
+
+
+async def _rest(seconds: float, *until: asyncio.Event) -> None:
+    """Wait, but not longer than until one of the events is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in until]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

@@ -1,0 +1,246 @@
+"""What an operator does with dead letters: replay, cancel, discard, undo. Each act is one transaction and is audited.
+
+A choice is frozen to ids when it is confirmed. What another operator took in the meantime is skipped and counted;
+should more match than was counted, nothing is done. Owns no permissions: views check them. Sends nothing: a replay is a
+row that a worker carries out.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from stompconsole import audit
+from stompconsole.audit import Action
+from stompconsole.conf import settings_now
+from stompconsole.deadletters import freezing, storable, transitions
+from stompconsole.deadletters.filters import Filters, Group, Preview, preview, preview_of
+from stompconsole.models import Consumer, DeadLetter, Replay, ReplayState
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+__all__ = [
+    "Discarded",
+    "Filters",
+    "Group",
+    "Planned",
+    "Preview",
+    "cancel_replay",
+    "discard_matching",
+    "discard_selected",
+    "preview",
+    "preview_of",
+    "replay_matching",
+    "replay_selected",
+    "undo_discard",
+    "undo_discard_of",
+    "undo_possible_since",
+]
+
+_AUDITED_IDS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What became of a wish to replay. Without a replay nothing was changed and ``refusal`` says why."""
+
+    replay: Replay | None = None
+    chosen: int = 0
+    skipped: int = 0
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discarded:
+    """What became of a wish to discard. ``at`` names the act: its undo takes it."""
+
+    at: datetime
+    count: int = 0
+    skipped: int = 0
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _By:
+    """Who acts, why and from where."""
+
+    actor: User | None
+    reason: str = ""
+    remote_address: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.actor.get_username() if self.actor is not None else "the system"
+
+
+@transaction.atomic
+def replay_selected(
+    ids: Iterable[uuid.UUID], *, actor: User | None, reason: str = "", remote_address: str | None = None
+) -> Planned:
+    """Have these dead letters sent again. What is not dead, or in an active replay, is skipped."""
+    by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address)
+    wanted = _wanted(ids)
+    words = f"{len(wanted)} selected" if len(wanted) != 1 else f"dead letter {wanted[0]}"
+    replay = freezing.begin(words, by.reason, actor)
+    chosen = freezing.freeze(replay, freezing.dead_by_id(wanted))
+    if not chosen:
+        return _refuse(Planned(skipped=len(wanted), refusal=_NONE_LEFT))
+    data = {"replay": replay.pk, "chosen": chosen, "ids": [str(pk) for pk in wanted[:_AUDITED_IDS]]}
+    _record(Action.REPLAY_CREATED, f"{chosen} dead letters", by, data)
+    return Planned(replay=replay, chosen=chosen, skipped=len(wanted) - chosen)
+
+
+@transaction.atomic
+def replay_matching(
+    filters: Filters,
+    *,
+    as_of: datetime,
+    expected_count: int,
+    actor: User | None,
+    reason: str = "",
+    remote_address: str | None = None,
+) -> Planned:
+    """Have all that match sent again: exactly what the preview of ``as_of`` counted, less what has gone since."""
+    by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address)
+    replay = freezing.begin(filters.describe(), by.reason, actor)
+    chosen = freezing.freeze(replay, [filters.frozen(as_of)])
+    if chosen > expected_count:
+        return _refuse(Planned(refusal=_grown(expected_count, chosen)))
+    if not chosen:
+        return _refuse(Planned(skipped=expected_count, refusal=_NONE_LEFT))
+    data = {"replay": replay.pk, "chosen": chosen, "filters": asdict(filters), "as_of": as_of.isoformat()}
+    _record(Action.REPLAY_CREATED, f"{chosen} {filters.describe()}", by, data, consumer=filters.consumer)
+    return Planned(replay=replay, chosen=chosen, skipped=expected_count - chosen)
+
+
+@transaction.atomic
+def cancel_replay(replay_id: int, *, actor: User | None, remote_address: str | None = None) -> bool:
+    """Stop a replay: what is not sent goes back to dead. False if it had ended before.
+
+    While a worker carries it out, the worker gives the rest back once it knows what the broker has confirmed.
+    """
+    by = _By(actor=actor, remote_address=remote_address)
+    note = f"cancelled by {by.name}"
+    now = timezone.now()
+    under_way = Replay.objects.filter(pk=replay_id, state__in=(ReplayState.WAITING, ReplayState.RUNNING))
+    if not under_way.update(state=ReplayState.CANCELLED, note=note, finished_at=now):
+        return False
+    unleased = Replay.objects.filter(Q(worker=None) | Q(lease_until=None) | Q(lease_until__lt=Now()), pk=replay_id)
+    if unleased.update(worker=None, lease_until=None):
+        transitions.skip_waiting(replay_id, note, now)
+    _record(Action.REPLAY_CANCELLED, f"replay {replay_id}", by, {"replay": replay_id})
+    return True
+
+
+@transaction.atomic
+def discard_selected(
+    ids: Iterable[uuid.UUID], *, actor: User | None, reason: str = "", remote_address: str | None = None
+) -> Discarded:
+    """Discard these dead letters; what is not dead is skipped. Can be undone for a while."""
+    by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address)
+    wanted = _wanted(ids)
+    now = timezone.now()
+    count = sum(transitions.discard(rows, now) for rows in freezing.dead_by_id(wanted))
+    if not count:
+        return Discarded(at=now, skipped=len(wanted), refusal=_NONE_LEFT)
+    data = {"at": now.isoformat(), "ids": [str(pk) for pk in wanted[:_AUDITED_IDS]]}
+    _record(Action.DISCARDED, f"{count} dead letters", by, data)
+    return Discarded(at=now, count=count, skipped=len(wanted) - count)
+
+
+@transaction.atomic
+def discard_matching(
+    filters: Filters,
+    *,
+    as_of: datetime,
+    expected_count: int,
+    actor: User | None,
+    reason: str = "",
+    remote_address: str | None = None,
+) -> Discarded:
+    """Discard all that match: exactly what the preview of ``as_of`` counted, less what has gone since."""
+    by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address)
+    now = timezone.now()
+    transitions.write_first()
+    count = transitions.discard(filters.frozen(as_of), now)
+    if count > expected_count:
+        transaction.set_rollback(True)
+        return Discarded(at=now, refusal=_grown(expected_count, count))
+    if not count:
+        return Discarded(at=now, skipped=expected_count, refusal=_NONE_LEFT)
+    data = {"at": now.isoformat(), "filters": asdict(filters), "as_of": as_of.isoformat()}
+    _record(Action.DISCARDED, f"{count} {filters.describe()}", by, data, consumer=filters.consumer)
+    return Discarded(at=now, count=count, skipped=expected_count - count)
+
+
+@transaction.atomic
+def undo_discard(ids: Iterable[uuid.UUID], *, actor: User | None, remote_address: str | None = None) -> Discarded:
+    """Make these dead again, unless they were discarded too long ago."""
+    wanted = _wanted(ids)
+    now = timezone.now()
+    since = undo_possible_since(now)
+    count = sum(transitions.undo_discard(rows, since, now) for rows in freezing.by_id(wanted))
+    return _undone(
+        Discarded(at=now, count=count, skipped=len(wanted) - count), _By(actor=actor, remote_address=remote_address)
+    )
+
+
+@transaction.atomic
+def undo_discard_of(at: datetime, *, actor: User | None, remote_address: str | None = None) -> Discarded:
+    """Undo one act of discarding, named by its ``Discarded.at``."""
+    now = timezone.now()
+    rows = DeadLetter.objects.filter(state_at=at)
+    count = transitions.undo_discard(rows, undo_possible_since(now), now)
+    return _undone(Discarded(at=now, count=count), _By(actor=actor, remote_address=remote_address))
+
+
+def undo_possible_since(now: datetime) -> datetime:
+    """What was discarded before this is about to be deleted and can't be brought back."""
+    return now - timedelta(seconds=settings_now().discard_after_s)
+
+
+_TOO_LATE = "Nothing to undo: it was discarded too long ago, or brought back already."
+_NONE_LEFT = "None of them is dead any more: they were replayed or discarded in the meantime."
+
+
+def _grown(expected: int, found: int) -> str:
+    return f"{found} match now, {expected} were counted. Nothing was changed: look again and confirm the new number."
+
+
+def _undone(undone: Discarded, by: _By) -> Discarded:
+    if not undone.count:
+        return replace(undone, refusal=_TOO_LATE)
+    _record(Action.DISCARD_UNDONE, f"{undone.count} dead letters", by, {"at": undone.at.isoformat()})
+    return undone
+
+
+def _wanted(ids: Iterable[uuid.UUID]) -> list[uuid.UUID]:
+    # Sorted: two operators with overlapping choices must take them in the same order.
+    return sorted(set(ids))
+
+
+def _record(action: Action, target: str, by: _By, data: dict[str, Any], *, consumer: str = "") -> None:
+    audit.record(
+        action,
+        target,
+        actor=by.actor,
+        actor_name=by.name,
+        consumer=Consumer.objects.filter(name=consumer).first() if consumer else None,
+        detail=by.reason,
+        data=data,
+        remote_address=by.remote_address,
+    )
+
+
+def _refuse(planned: Planned) -> Planned:
+    transaction.set_rollback(True)
+    return planned

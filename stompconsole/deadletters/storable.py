@@ -1,0 +1,44 @@
+"""What a database can hold of what a broker delivers: no NULs, no lone surrogates, nothing longer than its column.
+
+PostgreSQL takes neither in text or JSON. Bodies are kept as they came, as bytes; this is for everything else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+MAX_INTEGER = 2**31 - 1
+
+_JSON_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+
+
+def text(value: str, limit: int | None = None) -> str:
+    """The text as a column can hold it, its first ``limit`` characters."""
+    # Lone surrogates become question marks on the way through UTF-8.
+    return value.replace("\0", REPLACEMENT).encode(errors="replace").decode()[:limit]
+
+
+def headers(values: Mapping[str, str]) -> dict[str, str]:
+    """Headers as JSON can hold them."""
+    return {text(name): text(value) for name, value in values.items()}
+
+
+def searchable(body: bytes, limit: int) -> str:
+    """The start of a body as text; characters that JSON has escaped are found as themselves."""
+    start = body[:limit].decode("utf-8", "replace")
+    plain = _JSON_ESCAPE.sub(lambda match: chr(int(match[1], 16)), start)
+    # Characters beyond the first plane are escaped as a pair of surrogates: UTF-16 joins them.
+    return text(plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+
+
+def whole(number: int) -> int:
+    """A count as a column can hold it."""
+    return max(0, min(number, MAX_INTEGER))
+
+
+def moment(at: datetime, now: datetime) -> datetime:
+    """A time as another machine gave it, or ``now`` where that can't be: the year 1 or next week."""
+    return at if at.year >= 1970 and at <= now + timedelta(days=1) else now

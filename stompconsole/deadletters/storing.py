@@ -1,0 +1,140 @@
+"""Captured messages into rows: new ones, copies of known ones, and those that died again after a replay.
+
+One transaction for all that are given; nothing of it stays when one of them can't be stored.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from stompconsole.deadletters import transitions
+from stompconsole.deadletters.captured import Captured
+from stompconsole.models import Consumer, DeadLetter, DeadLetterState, Failure, ReplayItem, ReplayItemState
+
+ROWS_PER_UPDATE = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owners:
+    """Whose dead letters they are: of the consumer a message names, else of the one whose queue it lay in."""
+
+    consumer_id: int | None
+    consumer_name: str
+    by_name: Mapping[str, int]
+
+    def of(self, message: Captured) -> tuple[int | None, str]:
+        """The consumer's id, None if it is deleted, and its name."""
+        if message.consumer in self.by_name:
+            return self.by_name[message.consumer], message.consumer
+        return self.consumer_id, self.consumer_name
+
+
+@transaction.atomic
+def store(messages: Sequence[Captured], consumer_id: int, consumer_name: str) -> None:
+    """Store each death once. A row whose message died again takes its newest failure, headers and body."""
+    ids = {message.dead_letter_id for message in messages}
+    transitions.lock(transitions.by_id(ids))
+    known = transitions.by_id(ids).only("pk", "state", "replays", "origin").in_bulk()
+    fresh = _not_stored_yet(messages)
+    owners = _owners(fresh, consumer_id, consumer_name)
+    now = timezone.now()
+    new = [message for message in fresh if message.dead_letter_id not in known]
+    # Of two deaths of one new message the later one is kept in the row, both as failures.
+    rows = {message.dead_letter_id: _row(message, owners, now) for message in new}
+    DeadLetter.objects.bulk_create(rows.values())
+    Failure.objects.bulk_create([_failure(message) for message in fresh])
+    _come_back([message for message in fresh if message.dead_letter_id in known], known, owners, now)
+
+
+def _not_stored_yet(messages: Sequence[Captured]) -> list[Captured]:
+    """One of each death, oldest first, less those the broker gave again because our ACK was lost."""
+    deaths = {message.failure_id: message for message in messages}
+    stored = set(Failure.objects.filter(pk__in=deaths).values_list("pk", flat=True))
+    fresh = [message for failure_id, message in deaths.items() if failure_id not in stored]
+    return sorted(fresh, key=lambda message: message.failed_at)
+
+
+def _owners(messages: Sequence[Captured], consumer_id: int, consumer_name: str) -> Owners:
+    names = {message.consumer for message in messages}
+    rows = Consumer.objects.filter(Q(pk=consumer_id) | Q(name__in=names))
+    by_name = {name: pk for pk, name in rows.values_list("pk", "name")}
+    own = consumer_id if consumer_id in by_name.values() else None
+    return Owners(consumer_id=own, consumer_name=consumer_name, by_name=by_name)
+
+
+def _come_back(
+    messages: Sequence[Captured], known: Mapping[uuid.UUID, DeadLetter], owners: Owners, now: datetime
+) -> None:
+    """Known dead letters that died once more: dead again, unless a later replay of them is under way."""
+    ids = {message.dead_letter_id for message in messages}
+    open_items = {
+        item.dead_letter_id: item
+        for item in ReplayItem.objects.filter(dead_letter_id__in=ids, state__in=transitions.OPEN)
+    }
+    failed_again: list[int] = []
+    changed: dict[uuid.UUID, DeadLetter] = {}
+    for message in messages:
+        item = open_items.get(message.dead_letter_id)
+        if item is not None and item.replay_id != message.replay_id:
+            continue
+        if item is not None:
+            failed_again.append(open_items.pop(message.dead_letter_id).pk)
+        row = known[message.dead_letter_id]
+        row.replays += row.state == DeadLetterState.REPLAYING
+        _assign(row, {**_newest(message, owners, now), "origin": message.origin or row.origin})
+        changed[row.pk] = row
+    if changed:
+        fields = [*_newest(messages[0], owners, now), "replays"]
+        DeadLetter.objects.bulk_update(changed.values(), fields, batch_size=ROWS_PER_UPDATE)
+        transitions.settle_items(failed_again, ReplayItemState.FAILED_AGAIN, now)
+
+
+def _row(message: Captured, owners: Owners, now: datetime) -> DeadLetter:
+    return DeadLetter(
+        pk=message.dead_letter_id, first_failed_at=message.first_failed_at, **_newest(message, owners, now)
+    )
+
+
+def _newest(message: Captured, owners: Owners, now: datetime) -> dict[str, Any]:
+    """What a row says of its newest death."""
+    consumer_id, consumer_name = owners.of(message)
+    return {
+        "consumer_id": consumer_id,
+        "consumer_name": consumer_name,
+        "state": DeadLetterState.DEAD,
+        "state_at": now,
+        "origin": message.origin,
+        "destination": message.destination,
+        "message_id": message.message_id,
+        "correlation_id": message.headers.get("correlation-id", "")[:255],
+        "content_type": message.headers.get("content-type", "")[:255],
+        "headers": message.headers,
+        "body": message.body,
+        "body_size": len(message.body),
+        "search_text": message.search_text,
+        "failed_at": message.failed_at,
+        "captured_at": now,
+        **asdict(message.death),
+    }
+
+
+def _failure(message: Captured) -> Failure:
+    return Failure(
+        pk=message.failure_id,
+        dead_letter_id=message.dead_letter_id,
+        at=message.failed_at,
+        **asdict(message.death),
+    )
+
+
+def _assign(row: DeadLetter, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(row, name, value)

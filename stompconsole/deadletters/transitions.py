@@ -1,0 +1,134 @@
+"""The only place where dead letters and replay items change state.
+
+``dead -> replaying -> sent -> processed | dead``, ``dead -> discarded -> dead``; a message that dies once more
+after it was processed comes back as dead. An item is *open* while it is waiting or sent. A dead letter has at most
+one open item, waiting while it is replaying, sent while it is sent, so an outcome that names another replay is
+a copy of an older one: it is kept as a failure and decides nothing.
+
+Each function is one transaction that first takes the locks of its rows. Each update names the state it expects:
+the message may be handled, or die again, before the worker that sent it writes ``sent``, and the outcome wins.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from django.db import connection, transaction
+from django.db.models import Case, F, QuerySet, Value, When
+from django.db.models.functions import Coalesce
+
+from stompconsole.models import DeadLetter, DeadLetterState, ReplayItem, ReplayItemState
+
+OPEN = (ReplayItemState.WAITING, ReplayItemState.SENT)
+"""States of an item whose outcome is still to come."""
+
+COUNTED = F("replays") + Case(When(state=DeadLetterState.REPLAYING, then=Value(1)), default=Value(0))
+"""One replay more, unless its SEND was counted when it was recorded."""
+
+_NOBODY = uuid.UUID(int=0)
+
+
+def lock(rows: QuerySet[DeadLetter]) -> None:
+    """Take the row locks of dead letters in the order of their ids, so that transactions over the same rows queue
+    up and never wait for each other in a circle. Must run first in its transaction."""
+    features = connection.features
+    if not features.has_select_for_update:
+        write_first()
+        return
+    ordered = DeadLetter.objects.filter(pk__in=rows.values("pk")).order_by("pk")
+    locked = ordered.select_for_update(no_key=features.has_select_for_no_key_update)
+    for _ in locked.values_list("pk", flat=True).iterator(chunk_size=2_000):
+        pass
+
+
+def write_first() -> None:
+    """Where one writer at a time is all there is (SQLite), take its place now: a transaction that reads first may
+    find, when it comes to write, that what it has read is out of date, and fails."""
+    if not connection.features.has_select_for_update:
+        DeadLetter.objects.filter(pk=_NOBODY).update(attempts=0)
+
+
+def by_id(dead_letter_ids: Collection[uuid.UUID]) -> QuerySet[DeadLetter]:
+    """The dead letters with these ids."""
+    return DeadLetter.objects.filter(pk__in=dead_letter_ids)
+
+
+@transaction.atomic
+def mark_sent(replay_id: int, dead_letter_ids: Collection[uuid.UUID], now: datetime) -> int:
+    """The broker has confirmed these: waiting items become sent, unless their outcome is known already.
+
+    Returns how many became sent.
+    """
+    lock(by_id(dead_letter_ids))
+    items = ReplayItem.objects.filter(
+        replay_id=replay_id, dead_letter_id__in=dead_letter_ids, state=ReplayItemState.WAITING
+    )
+    count = items.update(state=ReplayItemState.SENT, active=False, sent_at=now)
+    by_id(dead_letter_ids).filter(
+        state=DeadLetterState.REPLAYING,
+        replay_items__replay_id=replay_id,
+        replay_items__state=ReplayItemState.SENT,
+    ).update(state=DeadLetterState.SENT, state_at=now, replays=F("replays") + 1)
+    return count
+
+
+@transaction.atomic
+def mark_processed(pairs: Sequence[tuple[uuid.UUID, int]], now: datetime) -> int:
+    """These (dead letter, replay) were handled well: open items become processed. Returns how many did."""
+    wanted = frozenset(pairs)
+    dead_letter_ids = {dead_letter_id for dead_letter_id, _ in wanted}
+    lock(by_id(dead_letter_ids))
+    candidates = ReplayItem.objects.filter(
+        dead_letter_id__in=dead_letter_ids, replay_id__in={replay_id for _, replay_id in wanted}, state__in=OPEN
+    ).values_list("pk", "dead_letter_id", "replay_id")
+    chosen = {
+        pk: dead_letter_id for pk, dead_letter_id, replay_id in candidates if (dead_letter_id, replay_id) in wanted
+    }
+    by_id(chosen.values()).filter(state__in=(DeadLetterState.REPLAYING, DeadLetterState.SENT)).update(
+        state=DeadLetterState.PROCESSED, state_at=now, replays=COUNTED
+    )
+    return settle_items(chosen.keys(), ReplayItemState.PROCESSED, now)
+
+
+def settle_items(item_ids: Collection[int], state: ReplayItemState, now: datetime) -> int:
+    """Give open items their outcome. Runs inside the transaction of its caller, which holds the locks."""
+    return ReplayItem.objects.filter(pk__in=item_ids, state__in=OPEN).update(
+        state=state, active=False, outcome_at=now, sent_at=Coalesce("sent_at", Value(now))
+    )
+
+
+@transaction.atomic
+def skip(replay_id: int, dead_letter_ids: Collection[uuid.UUID], note: str, now: datetime) -> int:
+    """These can't be sent, for the reason in ``note``: they are dead again. Returns how many were skipped."""
+    return _give_back(ReplayItem.objects.filter(replay_id=replay_id, dead_letter_id__in=dead_letter_ids), note, now)
+
+
+@transaction.atomic
+def skip_waiting(replay_id: int, note: str, now: datetime) -> int:
+    """All of a replay that is not sent yet is dead again. Returns how many were skipped."""
+    return _give_back(ReplayItem.objects.filter(replay_id=replay_id), note, now)
+
+
+def _give_back(items: QuerySet[ReplayItem], note: str, now: datetime) -> int:
+    waiting = items.filter(state=ReplayItemState.WAITING)
+    rows = DeadLetter.objects.filter(pk__in=waiting.values("dead_letter_id"))
+    lock(rows)
+    rows.filter(state=DeadLetterState.REPLAYING).update(state=DeadLetterState.DEAD, state_at=now)
+    return waiting.update(state=ReplayItemState.SKIPPED, active=False, note=note, outcome_at=now)
+
+
+@transaction.atomic
+def discard(rows: QuerySet[DeadLetter], now: datetime) -> int:
+    """Discard what of ``rows`` is dead. Returns how many were."""
+    lock(rows)
+    return rows.filter(state=DeadLetterState.DEAD).update(state=DeadLetterState.DISCARDED, state_at=now)
+
+
+@transaction.atomic
+def undo_discard(rows: QuerySet[DeadLetter], not_before: datetime, now: datetime) -> int:
+    """Make dead again what of ``rows`` was discarded since ``not_before``. Returns how many were."""
+    lock(rows)
+    discarded = rows.filter(state=DeadLetterState.DISCARDED, state_at__gte=not_before)
+    return discarded.update(state=DeadLetterState.DEAD, state_at=now)

@@ -1,0 +1,120 @@
+"""Where a broker is and how to log in."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.urls import reverse
+
+from stompconsole.brokers import BrokerKind, Dialect, dialect_for
+from stompconsole.delivery.specs import BrokerSpec, DeadLetterVia
+from stompconsole.models.names import validate_host
+from stompconsole.models.secrets import EncryptedCharField, reveal
+from stompconsole.transport.session import Endpoint, Login, Tls
+
+PORT_VALIDATORS = [MinValueValidator(1), MaxValueValidator(65535)]
+
+
+class Broker(models.Model):
+    """A STOMP broker: endpoint, standby, login and how it deviates from plain STOMP 1.2."""
+
+    name = models.SlugField(unique=True, help_text="Short name, shown on every page.")
+    kind = models.CharField(
+        max_length=20,
+        choices=[(kind.value, kind.label) for kind in BrokerKind],
+        default=BrokerKind.AUTO.value,
+        help_text="Automatic reads it from the broker's greeting.",
+    )
+    host = models.CharField(max_length=255, default="127.0.0.1", validators=[validate_host])
+    port = models.PositiveIntegerField(default=61613, validators=PORT_VALIDATORS)
+    standby_host = models.CharField(
+        max_length=255, blank=True, validators=[validate_host], help_text="Tried when the first can't be reached."
+    )
+    standby_port = models.PositiveIntegerField(null=True, blank=True, validators=PORT_VALIDATORS)
+    vhost = models.CharField(
+        "virtual host", max_length=255, blank=True, help_text="RabbitMQ needs one; empty means / there."
+    )
+    user = models.CharField(max_length=255, blank=True)
+    password = EncryptedCharField(blank=True, default="")
+    client_id = models.CharField(
+        max_length=255, blank=True, help_text="Leave it empty: ActiveMQ takes one connection of each client id only."
+    )
+    use_tls = models.BooleanField("TLS", default=False)
+    tls_verify = models.BooleanField("verify the certificate", default=True)
+    tls_ca_certs = models.CharField(
+        "CA file", max_length=500, blank=True, help_text="A PEM file on the workers' machines."
+    )
+    tls_cert_file = models.CharField("client certificate file", max_length=500, blank=True)
+    tls_key_file = models.CharField("client key file", max_length=500, blank=True)
+    tls_key_password = EncryptedCharField("client key password", blank=True, default="")
+    heartbeat_send_ms = models.PositiveIntegerField("heart-beats sent every (ms)", default=10_000)
+    heartbeat_receive_ms = models.PositiveIntegerField("heart-beats expected every (ms)", default=10_000)
+    connect_timeout_s = models.FloatField("connect time limit (s)", default=10.0, validators=[MinValueValidator(0.1)])
+    receipt_timeout_s = models.FloatField("receipt time limit (s)", default=10.0, validators=[MinValueValidator(0.1)])
+    dead_letter_via = models.CharField(
+        max_length=10,
+        choices=[
+            (DeadLetterVia.SEND.value, "send: works on any broker, the failure stays with the message"),
+            (DeadLetterVia.NACK.value, "nack: the broker's own way"),
+        ],
+        default=DeadLetterVia.SEND.value,
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("admin:stompconsole_broker_change", args=[self.pk])
+
+    def clean(self) -> None:
+        if bool(self.standby_host) != bool(self.standby_port):
+            missing = "standby_port" if self.standby_host else "standby_host"
+            raise ValidationError({missing: "A standby needs both a host and a port. Give both or neither."})
+        if self.tls_key_file and not self.tls_cert_file:
+            raise ValidationError({"tls_cert_file": "A key file needs its certificate file."})
+
+    def dialect(self) -> Dialect:
+        """What the broker can do: by its kind, or by the greeting a worker heard last; plain STOMP 1.2 until then."""
+        heard = self.consumers.filter(subscriptions__server__gt="").order_by("-subscriptions__reported_at")
+        return dialect_for(self.kind, heard.values_list("subscriptions__server", flat=True).first() or "")
+
+    def spec(self) -> BrokerSpec:
+        """The row as a frozen value, the only form that leaves the models.
+
+        Raises ConfigurationError when a stored password can't be decrypted.
+        """
+        return BrokerSpec(
+            name=self.name,
+            kind=self.kind,
+            endpoints=self._endpoints(),
+            login=Login(user=self.user, password=reveal(self.password), vhost=self.vhost, client_id=self.client_id),
+            heartbeat_send_s=self.heartbeat_send_ms / 1000,
+            heartbeat_receive_s=self.heartbeat_receive_ms / 1000,
+            connect_timeout_s=self.connect_timeout_s,
+            receipt_timeout_s=self.receipt_timeout_s,
+            dead_letter_via=DeadLetterVia(self.dead_letter_via),
+        )
+
+    def _endpoints(self) -> tuple[Endpoint, ...]:
+        tls = self._tls()
+        primary = Endpoint(host=self.host, port=self.port, tls=tls)
+        if not (self.standby_host and self.standby_port):
+            return (primary,)
+        return (primary, Endpoint(host=self.standby_host, port=self.standby_port, tls=tls))
+
+    def _tls(self) -> Tls | None:
+        if not self.use_tls:
+            return None
+        return Tls(
+            verify=self.tls_verify,
+            ca_certs=self.tls_ca_certs,
+            cert_file=self.tls_cert_file,
+            key_file=self.tls_key_file,
+            key_password=reveal(self.tls_key_password),
+        )

@@ -1,0 +1,86 @@
+"""Dead letters: messages given up on, with why, and what became of them."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.urls import reverse
+
+from stompconsole.models.consumer import Consumer
+
+
+class DeadLetterState(models.TextChoices):
+    """``dead -> replaying -> sent -> processed | dead``; ``dead -> discarded -> (undo) dead``."""
+
+    DEAD = "dead"
+    REPLAYING = "replaying"
+    SENT = "sent"
+    PROCESSED = "processed"
+    DISCARDED = "discarded"
+
+
+class DeadLetter(models.Model):
+    """One message that was given up on. The id travels with it, so a second death finds the same row."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    consumer = models.ForeignKey(Consumer, null=True, on_delete=models.SET_NULL, related_name="dead_letters")
+    consumer_name = models.CharField(max_length=50, db_index=True)
+    state = models.CharField(max_length=10, choices=DeadLetterState.choices, default=DeadLetterState.DEAD)
+    state_at = models.DateTimeField()
+    origin = models.CharField(max_length=500, blank=True, help_text="Where the message was first; empty if not known.")
+    destination = models.CharField(max_length=500, help_text="The dead-letter destination it was captured from.")
+    message_id = models.CharField(max_length=500, blank=True)
+    correlation_id = models.CharField(max_length=255, blank=True)
+    content_type = models.CharField(max_length=255, blank=True)
+    headers = models.JSONField(default=dict, help_text="All headers it was captured with, ours included.")
+    body = models.BinaryField()
+    body_size = models.PositiveBigIntegerField()
+    search_text = models.TextField(blank=True, help_text="Start of the body as text, for searching.")
+    error_type = models.CharField(max_length=255, blank=True)
+    error_message = models.TextField(blank=True)
+    traceback = models.TextField(blank=True)
+    handler = models.CharField(max_length=500, blank=True)
+    worker = models.CharField(max_length=300, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    replays = models.PositiveIntegerField(default=0)
+    first_failed_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField()
+    captured_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-failed_at", "-id"]
+        indexes = [
+            models.Index(fields=["state", "-failed_at", "-id"]),
+            models.Index(fields=["consumer", "state", "-failed_at"]),
+        ]
+        permissions = [
+            ("replay_deadletter", "Can replay dead letters"),
+            ("discard_deadletter", "Can discard dead letters"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.error_type}: {self.error_message}"[:200] if self.error_type else str(self.id)
+
+    def get_absolute_url(self) -> str:
+        return reverse("stompconsole:dead-letter", args=[self.pk])
+
+
+class Failure(models.Model):
+    """One death of a message. Its id is made when it dies, so capturing it twice leaves one row."""
+
+    id = models.UUIDField(primary_key=True)
+    dead_letter = models.ForeignKey(DeadLetter, on_delete=models.CASCADE, related_name="failures")
+    at = models.DateTimeField()
+    error_type = models.CharField(max_length=255, blank=True)
+    error_message = models.TextField(blank=True)
+    traceback = models.TextField(blank=True)
+    handler = models.CharField(max_length=500, blank=True)
+    worker = models.CharField(max_length=300, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-at"]
+
+    def __str__(self) -> str:
+        return f"{self.error_type} {self.at:%Y-%m-%d %H:%M:%S}"

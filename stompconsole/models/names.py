@@ -1,0 +1,37 @@
+"""What hosts and destinations may be called, whatever the broker. What one broker refuses, its dialect says."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+
+PREFIXES = ("/queue/", "/topic/", "/exchange/", "/amq/queue/")
+"""How destinations begin; brokers other than these names' owners may know others."""
+
+WILDCARDS = "*>"
+
+
+def validate_destination(value: str) -> None:
+    """Raise ValidationError with the reason, for a name that no consumer can take messages from."""
+    if any(character.isspace() or not character.isprintable() for character in value):
+        raise ValidationError("It can't contain blanks or line breaks.")
+    wildcard = next((character for character in WILDCARDS if character in value), "")
+    if not wildcard and value.startswith("/topic/") and "#" in value:
+        wildcard = "#"
+    if wildcard:
+        raise ValidationError(
+            f"{wildcard} stands for many destinations. A consumer needs one:"
+            " it is where a replayed message is sent, and its dead letters are named after it."
+        )
+    if not value.strip("/") or f"{value}/" in PREFIXES or value in PREFIXES:
+        raise ValidationError("The name is missing: write it as /queue/orders or /topic/prices.")
+
+
+def looks_usual(destination: str) -> bool:
+    """Whether it begins as destinations do. Some brokers take what doesn't for a queue, typing errors too."""
+    return destination.startswith(PREFIXES)
+
+
+def validate_host(value: str) -> None:
+    """Raise ValidationError for what can't be a host name or an address, such as a URL."""
+    if "/" in value or any(character.isspace() or not character.isprintable() for character in value):
+        raise ValidationError("Give the bare host name or address: no scheme, no slash, no blanks.")

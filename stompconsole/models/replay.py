@@ -1,0 +1,76 @@
+"""Replays: dead letters an operator sends again. A row that a worker carries out, and its own record."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+
+from stompconsole.models.deadletter import DeadLetter
+from stompconsole.models.worker import Worker
+
+
+class ReplayState(models.TextChoices):
+    """``waiting -> running -> done``; ``cancelled`` by an operator."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class Replay(models.Model):
+    """One operator's decision to send a frozen set of dead letters again."""
+
+    state = models.CharField(max_length=10, choices=ReplayState.choices, default=ReplayState.WAITING)
+    selection = models.CharField(max_length=500, help_text="What was chosen, in words.")
+    reason = models.CharField(max_length=200, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+    total = models.PositiveIntegerField(default=0)
+    worker = models.ForeignKey(Worker, null=True, on_delete=models.SET_NULL, related_name="+")
+    lease_until = models.DateTimeField(null=True)
+    note = models.TextField(blank=True, help_text="Why it waits or stopped, in words.")
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"replay {self.pk}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("stompconsole:replay", args=[self.pk])
+
+
+class ReplayItemState(models.TextChoices):
+    """``waiting -> sent -> processed | failed again``; ``skipped`` says why in its note."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    PROCESSED = "processed"
+    FAILED_AGAIN = "failed again"
+    SKIPPED = "skipped"
+
+
+class ReplayItem(models.Model):
+    """One dead letter in one replay; the constraint lets it be in one active replay only."""
+
+    replay = models.ForeignKey(Replay, on_delete=models.CASCADE, related_name="items")
+    dead_letter = models.ForeignKey(DeadLetter, on_delete=models.CASCADE, related_name="replay_items")
+    state = models.CharField(max_length=12, choices=ReplayItemState.choices, default=ReplayItemState.WAITING)
+    active = models.BooleanField(default=True, help_text="False once it was sent, skipped or cancelled.")
+    note = models.TextField(blank=True)
+    sent_at = models.DateTimeField(null=True)
+    outcome_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dead_letter"], condition=models.Q(active=True), name="one_active_replay_per_dead_letter"
+            ),
+        ]
+        indexes = [models.Index(fields=["replay", "state"])]
+
+    def __str__(self) -> str:
+        return f"{self.replay_id}/{self.dead_letter_id} {self.state}"

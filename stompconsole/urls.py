@@ -1,0 +1,32 @@
+"""The console's URLs: ``path("console/", include("stompconsole.urls"))``."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from stompconsole.dashboard.views import audit, consumers, dead_letters, discarding, overview, probes, replays, workers
+from stompconsole.dashboard.views.streaming import stream
+
+app_name = "stompconsole"
+
+urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("consumers/<slug:name>/", consumers.consumer, name="consumer"),
+    path("consumers/<slug:name>/pause/", consumers.pause, name="consumer-pause"),
+    path("consumers/<slug:name>/resume/", consumers.resume, name="consumer-resume"),
+    path("dead-letters/", dead_letters.dead_letters, name="dead-letters"),
+    path("dead-letters/discard/", discarding.discard, name="discard"),
+    path("dead-letters/undo/", discarding.undo, name="undo"),
+    path("dead-letters/<uuid:pk>/", dead_letters.dead_letter, name="dead-letter"),
+    path("dead-letters/<uuid:pk>/body/", dead_letters.dead_letter_body, name="dead-letter-body"),
+    path("replays/", replays.replays, name="replays"),
+    path("replays/new/", replays.plan, name="replay-plan"),
+    path("replays/<int:pk>/", replays.replay, name="replay"),
+    path("replays/<int:pk>/cancel/", replays.cancel, name="replay-cancel"),
+    path("workers/", workers.workers, name="workers"),
+    path("audit/", audit.audit, name="audit"),
+    path("stream/", stream, name="stream"),
+    path("metrics", probes.metrics, name="metrics"),
+    path("healthz", probes.healthz, name="healthz"),
+    path("readyz", probes.readyz, name="readyz"),
+]

@@ -1,0 +1,36 @@
+"""What has to be swept now and then: rows of old workers, old buckets, dead letters that are kept no longer.
+
+Done by one of the living workers at a low pace; done twice it does no harm. Blocking calls.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from django.utils import timezone
+
+from stompconsole.conf import Settings
+from stompconsole.deadletters import retention
+from stompconsole.metrics import buckets
+from stompconsole.worker.registry import Registry
+
+logger = logging.getLogger(__name__)
+
+EVERY_S = 60.0
+
+
+def sweep(registry: Registry, settings: Settings) -> None:
+    """Delete what nobody looks at any more, if this worker is the one to do it."""
+    if not registry.leads(settings.stale_after_s):
+        return
+    workers = registry.purge()
+    spans = buckets.purge(timezone.now(), settings.throughput_keep_s)
+    letters = retention.purge()
+    if workers or letters.discarded or letters.processed:
+        logger.info(
+            "swept %d workers, %d buckets, %d discarded and %d processed dead letters",
+            workers,
+            spans,
+            letters.discarded,
+            letters.processed,
+        )

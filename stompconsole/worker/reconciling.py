@@ -1,0 +1,83 @@
+"""Carries out a worker's plans, one action after another: leases through the database, runners in the slots."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from stompconsole.worker import plan
+from stompconsole.worker.definitions import Definitions
+from stompconsole.worker.lanes import Lane
+from stompconsole.worker.leases import Lease, Leases
+from stompconsole.worker.sharing import Memory, Patience
+from stompconsole.worker.slots import Slots
+from stompconsole.worker.wanted import SlotKey
+
+
+class Reconciler:
+    """Brings what runs into line with what should. Raises what the database raises: the next try starts anew."""
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        leases: Leases,
+        slots: Slots,
+        *,
+        lane: Lane,
+        patience: Patience,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._definitions = definitions
+        self._leases = leases
+        self._slots = slots
+        self._lane = lane
+        self._patience = patience
+        self._clock = clock
+        self._memory = Memory()
+
+    async def once(self) -> None:
+        """Look, plan, act."""
+        view = await self._lane.run(self._definitions.view)
+        decided = plan.decide(view, self._slots.held(), self._memory, self._clock(), self._patience)
+        self._memory = decided.memory
+        for action in decided.actions:
+            await self._carry_out(action)
+
+    async def release_ended(self, reason: str) -> None:
+        """Give up the slots whose runners have ended, so that others need not wait for the rest."""
+        for key, held in self._slots.held().items():
+            if held.spec is None:
+                await self._release(key, reason)
+
+    async def _carry_out(self, action: plan.Action) -> None:
+        match action:
+            case plan.Ensure(keys=keys):
+                await self._lane.run(self._leases.ensure, keys)
+            case plan.Forget(keys=keys):
+                for key in keys:
+                    await self._lane.run(self._leases.forget, key)
+            case plan.Acquire(key=key, spec=spec):
+                if self._hold(key, await self._lane.run(self._leases.acquire, key)):
+                    self._slots.start(key, spec)
+            case plan.Break(key=key, reason=reason):
+                self._hold(key, await self._lane.run(self._leases.hold_broken, key, reason))
+            case plan.Start(key=key, spec=spec):
+                self._slots.start(key, spec)
+            case plan.Drain(key=key, reason=reason):
+                self._slots.drain(key, reason)
+            case plan.Release(key=key, reason=reason):
+                await self._release(key, reason)
+
+    def _hold(self, key: SlotKey, lease: Lease | None) -> bool:
+        if lease is None:
+            # Ours until now by our own account, another's by the database's.
+            self._slots.drop(key)
+            return False
+        self._slots.hold(key, lease)
+        return True
+
+    async def _release(self, key: SlotKey, reason: str) -> None:
+        lease = self._slots.lease(key)
+        if lease is not None:
+            await self._lane.run(self._leases.release, lease.pk, reason)
+            self._slots.drop(key)

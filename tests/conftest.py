@@ -1,0 +1,101 @@
+"""Fixtures of the whole suite: brokers, destinations, a proxy that breaks connections."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.brokers import TestBroker
+from tests.support.dev_rig import dev_broker
+from tests.support.pool import KINDS, BrokerPool
+from tests.support.proxy import Proxy
+
+ANY_BROKER = ["devbroker", *(pytest.param(kind, marks=pytest.mark.broker) for kind in KINDS)]
+
+_pool_key = pytest.StashKey[BrokerPool]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses a real broker, so that ``-m "not broker"`` leaves it out."""
+    for item in items:
+        if _kinds_of(item):
+            item.add_marker(pytest.mark.broker)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start every broker that is going to be needed, now: they get ready while other tests run.
+
+    Here and not in a fixture: installing one takes longer than a test may.
+    """
+    if session.config.option.collectonly:
+        return
+    pool = session.config.stash[_pool_key] = BrokerPool()
+    pool.prepare(sorted(set(itertools.chain.from_iterable(map(_kinds_of, session.items)))))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the brokers of the run."""
+    pool = config.stash.get(_pool_key, None)
+    if pool is not None:
+        pool.close()
+
+
+def _kinds_of(item: pytest.Item) -> set[str]:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    callspec = getattr(item, "callspec", None)
+    chosen = {callspec.params.get("any_broker")} if callspec else set()
+    return set(KINDS) & (fixtures | chosen)
+
+
+@pytest.fixture(scope="session")
+def broker_pool(pytestconfig: pytest.Config) -> BrokerPool:
+    return pytestconfig.stash[_pool_key]
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(broker_pool: BrokerPool) -> TestBroker:
+    """A running RabbitMQ with its management API."""
+    return broker_pool.broker("rabbitmq")
+
+
+@pytest.fixture(scope="session")
+def activemq(broker_pool: BrokerPool) -> TestBroker:
+    """A running ActiveMQ Classic that checks logins and dead-letters to ``DLQ.<queue>``."""
+    return broker_pool.broker("activemq")
+
+
+@pytest.fixture
+def devbroker() -> Iterator[TestBroker]:
+    """A development broker of the test's own."""
+    with dev_broker() as broker:
+        yield broker
+
+
+@pytest.fixture(params=ANY_BROKER)
+def any_broker(request: pytest.FixtureRequest) -> TestBroker:
+    """Each broker in turn: the development broker, RabbitMQ, ActiveMQ."""
+    broker: TestBroker = request.getfixturevalue(request.param)
+    return broker
+
+
+@pytest.fixture(autouse=True)
+def _stopped_brokers_come_back(broker_pool: BrokerPool) -> Iterator[None]:
+    yield
+    broker_pool.revive()
+
+
+@pytest.fixture
+def destination() -> str:
+    """A queue that nobody else uses."""
+    return f"/queue/test.{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def proxy(any_broker: TestBroker) -> Iterator[Proxy]:
+    """A proxy before the broker of the test, to break its connections."""
+    with Proxy(any_broker.endpoint()) as between:
+        yield between

@@ -1,0 +1,65 @@
+"""Nothing that was confirmed is lost when a connection is cut or the broker goes, whichever broker it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.contract.client import Client
+from tests.support.brokers import TestBroker
+from tests.support.proxy import Proxy
+
+OpenClient = Callable[..., Client]
+
+TWENTY = [b"%02d" % number for number in range(20)]
+
+
+def test_what_was_not_acked_comes_back_after_a_cut(open_client: OpenClient, proxy: Proxy, destination: str) -> None:
+    taker, other = open_client(proxy.endpoint), open_client()
+    other.send(destination, *TWENTY)
+    messages = taker.subscribe(destination, prefetch=10).wait(10)
+    taker.ack(*messages[:3])
+    taken = [message.body for message in messages[:3]]
+
+    proxy.cut()
+    taker.wait_until_closed()
+
+    assert sorted(taken + other.bodies_left(destination, 17)) == TWENTY
+
+
+def test_what_a_silent_client_held_comes_back(open_client: OpenClient, proxy: Proxy, destination: str) -> None:
+    taker, other = open_client(proxy.endpoint, heartbeat_s=(1.0, 1.0)), open_client()
+    other.send(destination, b"held")
+    taker.subscribe(destination).wait(1)
+
+    proxy.freeze()
+
+    assert other.bodies_left(destination, 1) == [b"held"]
+
+
+def test_confirmed_messages_outlive_a_restart_of_the_broker(
+    any_broker: TestBroker, open_client: OpenClient, destination: str
+) -> None:
+    before = open_client()
+    before.send(destination, *TWENTY)
+    before.ack(*before.subscribe(destination).wait(20)[:5])
+
+    any_broker.restart()
+
+    assert before.wait_until_closed()
+    assert open_client().bodies_left(destination, 15) == TWENTY[5:]
+
+
+def test_a_broker_that_was_killed_ends_the_session_and_takes_a_new_one(
+    any_broker: TestBroker, open_client: OpenClient, destination: str
+) -> None:
+    # What was sent is not looked for: RabbitMQ, killed, may forget a queue declared in the last seconds.
+    before = open_client()
+    before.subscribe(destination)
+
+    any_broker.kill()
+    assert before.wait_until_closed()
+    any_broker.start()
+
+    after = open_client()
+    after.send(destination, b"new")
+    assert after.bodies_left(destination, 1) == [b"new"]

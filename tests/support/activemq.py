@@ -1,0 +1,113 @@
+"""ActiveMQ Classic from the installed server package: an own instance on a free port with its own data.
+
+Its login is checked (simpleAuthenticationPlugin) and it dead-letters a queue ``x`` to ``DLQ.x``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shutil import which
+
+from tests.support import processes
+from tests.support.brokers import HOST, LOG_CHARACTERS, TestBroker
+from tests.support.ports import free_port
+from tests.support.processes import ManagedProcess
+
+HOME = Path("/usr/share/activemq")
+PACKAGES = ("activemq", "default-jre-headless")
+USER = "app"
+PASSWORD = "secret"
+STOP_TIMEOUT_S = 60.0
+
+CONFIG = """\
+<beans xmlns="http://www.springframework.org/schema/beans" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+  xsi:schemaLocation="http://www.springframework.org/schema/beans http://www.springframework.org/schema/beans/spring-beans.xsd
+  http://activemq.apache.org/schema/core http://activemq.apache.org/schema/core/activemq-core.xsd">
+  <broker xmlns="http://activemq.apache.org/schema/core" brokerName="tests" dataDirectory="{folder}/data"
+      useJmx="false" schedulerSupport="true">
+    <destinationPolicy><policyMap><policyEntries>
+      <policyEntry queue=">">
+        <deadLetterStrategy>
+          <individualDeadLetterStrategy queuePrefix="DLQ." useQueueForQueueMessages="true"/>
+        </deadLetterStrategy>
+      </policyEntry>
+    </policyEntries></policyMap></destinationPolicy>
+    <persistenceAdapter><kahaDB directory="{folder}/data/kahadb"/></persistenceAdapter>
+    <plugins><simpleAuthenticationPlugin><users>
+      <authenticationUser username="{user}" password="{password}" groups="users"/>
+    </users></simpleAuthenticationPlugin></plugins>
+    <systemUsage><systemUsage>
+      <memoryUsage><memoryUsage limit="128 mb"/></memoryUsage>
+      <storeUsage><storeUsage limit="1 gb"/></storeUsage>
+      <tempUsage><tempUsage limit="256 mb"/></tempUsage>
+    </systemUsage></systemUsage>
+    <transportConnectors>
+      <transportConnector name="stomp" uri="stomp://{host}:{port}?transport.hbGracePeriodMultiplier=1.5"/>
+    </transportConnectors>
+  </broker>
+</beans>
+"""
+
+
+def server() -> Path | None:
+    """The server's jar, if the package and a Java are installed."""
+    jar = HOME / "bin" / "activemq.jar"
+    return jar if jar.exists() and which("java") else None
+
+
+class ActiveMQ:
+    """One instance, in ``folder``."""
+
+    def __init__(self, jar: Path, folder: Path) -> None:
+        self._jar = jar
+        self._folder = folder
+        self._process: ManagedProcess | None = None
+        self.stomp = free_port()
+
+    def start(self) -> None:
+        if self.is_running():
+            return
+        self._configure()
+        self._process = processes.start(self._command(), cwd=self._folder, output=self._folder / "output.txt")
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate(timeout_s=STOP_TIMEOUT_S)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+
+    def close(self) -> None:
+        self.kill()
+
+    def log(self) -> str:
+        return self._process.text()[-LOG_CHARACTERS:] if self._process is not None else ""
+
+    def _configure(self) -> None:
+        (self._folder / "conf").mkdir(exist_ok=True)
+        (self._folder / "data").mkdir(exist_ok=True)
+        text = CONFIG.format(folder=self._folder, host=HOST, port=self.stomp, user=USER, password=PASSWORD)
+        (self._folder / "conf" / "activemq.xml").write_text(text)
+
+    def _command(self) -> list[str]:
+        folder = self._folder
+        places = {"home": HOME, "base": folder, "conf": folder / "conf", "data": folder / "data"}
+        return [
+            "java",
+            "-Xmx512M",
+            f"-Djava.io.tmpdir={folder}",
+            *(f"-Dactivemq.{name}={path}" for name, path in places.items()),
+            "-jar",
+            str(self._jar),
+            "start",
+            f"xbean:file:{folder}/conf/activemq.xml",
+        ]
+
+
+def broker(rig: ActiveMQ) -> TestBroker:
+    """The instance as tests see it."""
+    return TestBroker(name="activemq", port=rig.stomp, user=USER, password=PASSWORD, rig=rig)

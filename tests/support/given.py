@@ -1,0 +1,61 @@
+"""Brokers that are given: already running, named by an environment variable, and not ours to stop.
+
+``host:port``, or ``user:password@host:port``.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.brokers import TestBroker
+
+LOGINS = {"rabbitmq": ("guest", "guest"), "activemq": ("admin", "admin")}
+
+
+class Given:
+    """The rig of a broker that somebody else runs."""
+
+    def __init__(self, variable: str) -> None:
+        self._variable = variable
+
+    def start(self) -> None:
+        """It runs."""
+
+    def is_running(self) -> bool:
+        return True
+
+    def stop(self) -> None:
+        pytest.skip(f"needs to stop the broker, and {self._variable} names one that is not ours")
+
+    kill = stop
+
+    def log(self) -> str:
+        return "(somebody else has its log)"
+
+    def close(self) -> None:
+        """It goes on running."""
+
+
+def variable_of(kind: str) -> str:
+    """The environment variable that names a broker of this kind."""
+    return f"STOMPCONSOLE_TEST_{kind.upper()}"
+
+
+def parse(kind: str, value: str) -> TestBroker:
+    """The broker that a variable's value names. Raises ValueError that says what is allowed."""
+    login, _, address = value.rpartition("@")
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError(f"{variable_of(kind)}={value!r}: host:port or user:password@host:port is allowed")
+    user, _, password = login.partition(":")
+    default_user, default_password = LOGINS[kind]
+    return TestBroker(
+        name=kind,
+        host=host,
+        port=int(port),
+        user=user or default_user,
+        password=password or default_password,
+        # RabbitMQ always checks who logs in; another broker is known to when we were told whom it expects.
+        checks_logins=kind == "rabbitmq" or bool(login),
+        rig=Given(variable_of(kind)),
+    )
