@@ -116,7 +116,7 @@ def check_handler_modules(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register(TAG, Tags.database)
+@register(Tags.database)
 def check_rows(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """Consumers whose handler does not resolve, brokers that can't do what they are asked. Needs ``--database``."""
     if router.db_for_read(Consumer) not in (databases or ()) or conf.problems():

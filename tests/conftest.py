@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite: brokers, destinations, a proxy that breaks connections."""
+"""Fixtures of the whole suite: brokers, databases, destinations, a proxy that breaks connections."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ import pytest
 
 from tests.support.brokers import TestBroker
 from tests.support.dev_rig import dev_broker
-from tests.support.pool import KINDS, BrokerPool
+from tests.support.pool import BROKERS, KINDS, ServerPool
 from tests.support.proxy import Proxy
+from tests.support.servers import TestServer
 
-ANY_BROKER = ["devbroker", *(pytest.param(kind, marks=pytest.mark.broker) for kind in KINDS)]
+ANY_BROKER = ["devbroker", *(pytest.param(kind, marks=pytest.mark.broker) for kind in BROKERS)]
 
-_pool_key = pytest.StashKey[BrokerPool]()
+_pool_key = pytest.StashKey[ServerPool]()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses a real broker, so that ``-m "not broker"`` leaves it out."""
+    """Mark what uses a real broker, database or Redis, so that ``-m "not broker"`` leaves it out."""
     for item in items:
         if _kinds_of(item):
             item.add_marker(pytest.mark.broker)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start every broker that is going to be needed, now: they get ready while other tests run.
+    """Start every server that is going to be needed, now: they get ready while other tests run.
 
     Here and not in a fixture: installing one takes longer than a test may.
     """
     if session.config.option.collectonly:
         return
-    pool = session.config.stash[_pool_key] = BrokerPool()
+    pool = session.config.stash[_pool_key] = ServerPool()
     pool.prepare(sorted(set(itertools.chain.from_iterable(map(_kinds_of, session.items)))))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End the brokers of the run."""
+    """End the servers of the run."""
     pool = config.stash.get(_pool_key, None)
     if pool is not None:
         pool.close()
@@ -47,25 +48,38 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def _kinds_of(item: pytest.Item) -> set[str]:
     fixtures = set(getattr(item, "fixturenames", ()))
     callspec = getattr(item, "callspec", None)
-    chosen = {callspec.params.get("any_broker")} if callspec else set()
+    # A fixture of many kinds names the chosen one by its parameter.
+    chosen = {value for value in callspec.params.values() if isinstance(value, str)} if callspec else set()
     return set(KINDS) & (fixtures | chosen)
 
 
 @pytest.fixture(scope="session")
-def broker_pool(pytestconfig: pytest.Config) -> BrokerPool:
+def server_pool(pytestconfig: pytest.Config) -> ServerPool:
     return pytestconfig.stash[_pool_key]
 
 
 @pytest.fixture(scope="session")
-def rabbitmq(broker_pool: BrokerPool) -> TestBroker:
+def rabbitmq(server_pool: ServerPool) -> TestBroker:
     """A running RabbitMQ with its management API."""
-    return broker_pool.broker("rabbitmq")
+    return server_pool.broker("rabbitmq")
 
 
 @pytest.fixture(scope="session")
-def activemq(broker_pool: BrokerPool) -> TestBroker:
+def activemq(server_pool: ServerPool) -> TestBroker:
     """A running ActiveMQ Classic that checks logins and dead-letters to ``DLQ.<queue>``."""
-    return broker_pool.broker("activemq")
+    return server_pool.broker("activemq")
+
+
+@pytest.fixture(scope="session")
+def postgres(server_pool: ServerPool) -> TestServer:
+    """A running PostgreSQL; its URL leads to a database in which others can be created."""
+    return server_pool.server("postgres")
+
+
+@pytest.fixture(scope="session")
+def redis(server_pool: ServerPool) -> TestServer:
+    """A running Redis."""
+    return server_pool.server("redis")
 
 
 @pytest.fixture
@@ -83,9 +97,9 @@ def any_broker(request: pytest.FixtureRequest) -> TestBroker:
 
 
 @pytest.fixture(autouse=True)
-def _stopped_brokers_come_back(broker_pool: BrokerPool) -> Iterator[None]:
+def _stopped_servers_come_back(server_pool: ServerPool) -> Iterator[None]:
     yield
-    broker_pool.revive()
+    server_pool.revive()
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def chart_parts(line: ConsumerLine, span: Span, now: datetime) -> dict[str, str]
     return {
         "chart": chart(series.acked, series.failed, label),
         "chart-top": formats.number(int(top)),
-        "chart-half": f"{top / 2:g}",
+        "chart-half": f"{top / 2:,g}",
         "chart-from": clock(span.first_bucket(now)),
         "chart-mid": clock(now - timedelta(seconds=span.width_s * span.points / 2)),
         "chart-total": f"{totals} in {span.words}",

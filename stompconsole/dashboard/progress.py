@@ -12,9 +12,11 @@ from django.utils.safestring import SafeString
 
 from stompconsole.dashboard import formats
 from stompconsole.dashboard.drawing import split_bar
+from stompconsole.dashboard.paging import NOT_IN_LISTS
 from stompconsole.dashboard.stream.fragments import Fragments
 from stompconsole.models import Replay, ReplayItem, ReplayItemState, ReplayState
 
+ITEMS_SHOWN = 20
 RATE_OVER = timedelta(seconds=10)
 UNDER_WAY = (ReplayState.WAITING, ReplayState.RUNNING)
 
@@ -134,10 +136,11 @@ def _grouped(rows: Iterable[tuple[str, int]], unnamed: str) -> list[Trouble]:
 
 
 def fragments(progress: Progress, now: datetime) -> Fragments:
-    """All of a replay's page that changes. Two queries more."""
+    """All of a replay's page that changes. Three queries more."""
     return {
         f"replay-{progress.replay.pk}": summary_html(progress, now),
         "troubles": troubles_html(progress),
+        "items": items_html(progress.replay),
         "sentence": progress.sentence,
         "cancel-state": "" if progress.under_way else SafeString("<i hidden data-over></i>"),
     }
@@ -146,6 +149,13 @@ def fragments(progress: Progress, now: datetime) -> Fragments:
 def summary_html(progress: Progress, now: datetime) -> str:
     """Pill, bar, counts and pace, as on the list and on the replay's own page."""
     return render_to_string("stompconsole/parts/progress.html", {"progress": progress, "now": now})
+
+
+def items_html(replay: Replay) -> str:
+    """Some of its messages: by the alphabet of their states what failed again comes first."""
+    heavy = [f"dead_letter__{field}" for field in NOT_IN_LISTS]
+    items = list(replay.items.select_related("dead_letter").defer(*heavy).order_by("state", "pk")[:ITEMS_SHOWN])
+    return render_to_string("stompconsole/parts/items.html", {"items": items, "replay": replay})
 
 
 def troubles_html(progress: Progress) -> str:

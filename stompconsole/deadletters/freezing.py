@@ -22,6 +22,7 @@ from stompconsole.models import DeadLetter, DeadLetterState, Replay, ReplayItem,
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+
 IDS_PER_QUERY = 500
 
 
@@ -35,20 +36,19 @@ def freeze(replay: Replay, choices: Iterable[QuerySet[DeadLetter]]) -> int:
     for rows in choices:
         _insert_items(replay, rows)
     items = ReplayItem.objects.filter(replay=replay)
-    frozen = DeadLetter.objects.filter(pk__in=items.values("dead_letter_id"))
+    frozen = transitions.of_items(items)
     transitions.lock(frozen)
-    frozen.filter(state=DeadLetterState.DEAD).update(state=DeadLetterState.REPLAYING, state_at=timezone.now())
-    # Discarded, or sent and back, between the reading above and the lock: not ours any more.
-    items.exclude(dead_letter__state=DeadLetterState.REPLAYING).delete()
-    replay.total = items.count()
+    # Discarded, or sent and back, between the reading and the lock: not ours any more.
+    for ids in _portions(list(frozen.exclude(state=DeadLetterState.DEAD).values_list("pk", flat=True))):
+        items.filter(dead_letter_id__in=ids).delete()
+    replay.total = frozen.update(state=DeadLetterState.REPLAYING, state_at=timezone.now())
     replay.save(update_fields=["total"])
     return replay.total
 
 
 def by_id(ids: Sequence[uuid.UUID]) -> Iterator[QuerySet[DeadLetter]]:
     """The dead letters with these ids, in portions a query can name."""
-    for start in range(0, len(ids), IDS_PER_QUERY):
-        yield DeadLetter.objects.filter(pk__in=ids[start : start + IDS_PER_QUERY])
+    return (DeadLetter.objects.filter(pk__in=some) for some in _portions(ids))
 
 
 def dead_by_id(ids: Sequence[uuid.UUID]) -> Iterator[QuerySet[DeadLetter]]:
@@ -79,3 +79,7 @@ def _insert_items(replay: Replay, rows: QuerySet[DeadLetter]) -> None:
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [*values.values(), *params])
+
+
+def _portions(ids: Sequence[uuid.UUID]) -> Iterator[Sequence[uuid.UUID]]:
+    return (ids[start : start + IDS_PER_QUERY] for start in range(0, len(ids), IDS_PER_QUERY))

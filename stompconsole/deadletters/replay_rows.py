@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from stompconsole import audit
 from stompconsole.audit import Action
-from stompconsole.deadletters import transitions
+from stompconsole.deadletters import storable, transitions
 from stompconsole.deadletters.outcomes import progress
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import ConfigurationError
@@ -29,6 +29,9 @@ PORTION = 200
 
 PORTION_BYTES = 16 * 2**20
 """Bodies held in memory at once, unless a single one is larger."""
+
+MAX_NOTE = 2_000
+"""Characters of a broker's words that are kept."""
 
 CONSUMER_DELETED = "Its consumer has been deleted: which broker to send it to is not known."
 NO_ORIGIN = "Where it came from is not known: the broker did not say when it dead-lettered it."
@@ -153,14 +156,15 @@ def record(replay_id: int, sent: Sequence[uuid.UUID], skipped: Iterable[tuple[uu
         transitions.mark_sent(replay_id, sent, now)
     by_note: dict[str, list[uuid.UUID]] = {}
     for dead_letter_id, note in skipped:
-        by_note.setdefault(note, []).append(dead_letter_id)
+        by_note.setdefault(storable.text(note, MAX_NOTE), []).append(dead_letter_id)
     for note, dead_letter_ids in by_note.items():
         transitions.skip(replay_id, dead_letter_ids, note, now)
 
 
 def say(replay_id: int, worker_id: uuid.UUID, note: str) -> None:
     """Why it waits, in words; empty when all is well."""
-    Replay.objects.filter(pk=replay_id, worker_id=worker_id, state=ReplayState.RUNNING).update(note=note)
+    running = Replay.objects.filter(pk=replay_id, worker_id=worker_id, state=ReplayState.RUNNING)
+    running.update(note=storable.text(note, MAX_NOTE))
 
 
 @transaction.atomic

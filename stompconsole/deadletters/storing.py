@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from stompconsole.deadletters import transitions
 from stompconsole.deadletters.captured import Captured
-from stompconsole.models import Consumer, DeadLetter, DeadLetterState, Failure, ReplayItem, ReplayItemState
+from stompconsole.models import Consumer, DeadLetter, DeadLetterState, Failure, ReplayItemState
 
 ROWS_PER_UPDATE = 50
 
@@ -75,10 +75,7 @@ def _come_back(
 ) -> None:
     """Known dead letters that died once more: dead again, unless a later replay of them is under way."""
     ids = {message.dead_letter_id for message in messages}
-    open_items = {
-        item.dead_letter_id: item
-        for item in ReplayItem.objects.filter(dead_letter_id__in=ids, state__in=transitions.OPEN)
-    }
+    open_items = {item.dead_letter_id: item for item in transitions.open_items(ids)}
     failed_again: list[int] = []
     changed: dict[uuid.UUID, DeadLetter] = {}
     for message in messages:

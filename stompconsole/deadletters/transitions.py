@@ -32,13 +32,12 @@ _NOBODY = uuid.UUID(int=0)
 
 def lock(rows: QuerySet[DeadLetter]) -> None:
     """Take the row locks of dead letters in the order of their ids, so that transactions over the same rows queue
-    up and never wait for each other in a circle. Must run first in its transaction."""
+    up and never wait for each other in a circle. ``rows`` joins no other table."""
     features = connection.features
     if not features.has_select_for_update:
         write_first()
         return
-    ordered = DeadLetter.objects.filter(pk__in=rows.values("pk")).order_by("pk")
-    locked = ordered.select_for_update(no_key=features.has_select_for_no_key_update)
+    locked = rows.order_by("pk").select_for_update(no_key=features.has_select_for_no_key_update)
     for _ in locked.values_list("pk", flat=True).iterator(chunk_size=2_000):
         pass
 
@@ -62,16 +61,11 @@ def mark_sent(replay_id: int, dead_letter_ids: Collection[uuid.UUID], now: datet
     Returns how many became sent.
     """
     lock(by_id(dead_letter_ids))
-    items = ReplayItem.objects.filter(
-        replay_id=replay_id, dead_letter_id__in=dead_letter_ids, state=ReplayItemState.WAITING
+    waiting = _waiting_of(replay_id, dead_letter_ids)
+    by_id(waiting.values()).filter(state=DeadLetterState.REPLAYING).update(
+        state=DeadLetterState.SENT, state_at=now, replays=F("replays") + 1
     )
-    count = items.update(state=ReplayItemState.SENT, active=False, sent_at=now)
-    by_id(dead_letter_ids).filter(
-        state=DeadLetterState.REPLAYING,
-        replay_items__replay_id=replay_id,
-        replay_items__state=ReplayItemState.SENT,
-    ).update(state=DeadLetterState.SENT, state_at=now, replays=F("replays") + 1)
-    return count
+    return _still_waiting(waiting).update(state=ReplayItemState.SENT, active=False, sent_at=now)
 
 
 @transaction.atomic
@@ -80,16 +74,24 @@ def mark_processed(pairs: Sequence[tuple[uuid.UUID, int]], now: datetime) -> int
     wanted = frozenset(pairs)
     dead_letter_ids = {dead_letter_id for dead_letter_id, _ in wanted}
     lock(by_id(dead_letter_ids))
-    candidates = ReplayItem.objects.filter(
-        dead_letter_id__in=dead_letter_ids, replay_id__in={replay_id for _, replay_id in wanted}, state__in=OPEN
-    ).values_list("pk", "dead_letter_id", "replay_id")
     chosen = {
-        pk: dead_letter_id for pk, dead_letter_id, replay_id in candidates if (dead_letter_id, replay_id) in wanted
+        item.pk: item.dead_letter_id
+        for item in open_items(dead_letter_ids)
+        if (item.dead_letter_id, item.replay_id) in wanted
     }
     by_id(chosen.values()).filter(state__in=(DeadLetterState.REPLAYING, DeadLetterState.SENT)).update(
         state=DeadLetterState.PROCESSED, state_at=now, replays=COUNTED
     )
     return settle_items(chosen.keys(), ReplayItemState.PROCESSED, now)
+
+
+def open_items(dead_letter_ids: Collection[uuid.UUID]) -> QuerySet[ReplayItem]:
+    """The open items of dead letters whose locks are held.
+
+    By dead letter alone: PostgreSQL has no statistics on items that have just been made, takes a replay for a
+    small thing, and would go through all of it each time.
+    """
+    return ReplayItem.objects.filter(dead_letter_id__in=dead_letter_ids, state__in=OPEN)
 
 
 def settle_items(item_ids: Collection[int], state: ReplayItemState, now: datetime) -> int:
@@ -102,21 +104,40 @@ def settle_items(item_ids: Collection[int], state: ReplayItemState, now: datetim
 @transaction.atomic
 def skip(replay_id: int, dead_letter_ids: Collection[uuid.UUID], note: str, now: datetime) -> int:
     """These can't be sent, for the reason in ``note``: they are dead again. Returns how many were skipped."""
-    return _give_back(ReplayItem.objects.filter(replay_id=replay_id, dead_letter_id__in=dead_letter_ids), note, now)
+    lock(by_id(dead_letter_ids))
+    waiting = _waiting_of(replay_id, dead_letter_ids)
+    by_id(waiting.values()).filter(state=DeadLetterState.REPLAYING).update(state=DeadLetterState.DEAD, state_at=now)
+    return _still_waiting(waiting).update(state=ReplayItemState.SKIPPED, active=False, note=note, outcome_at=now)
 
 
 @transaction.atomic
 def skip_waiting(replay_id: int, note: str, now: datetime) -> int:
     """All of a replay that is not sent yet is dead again. Returns how many were skipped."""
-    return _give_back(ReplayItem.objects.filter(replay_id=replay_id), note, now)
-
-
-def _give_back(items: QuerySet[ReplayItem], note: str, now: datetime) -> int:
-    waiting = items.filter(state=ReplayItemState.WAITING)
-    rows = DeadLetter.objects.filter(pk__in=waiting.values("dead_letter_id"))
+    waiting = ReplayItem.objects.filter(replay_id=replay_id, state=ReplayItemState.WAITING)
+    rows = of_items(waiting)
     lock(rows)
-    rows.filter(state=DeadLetterState.REPLAYING).update(state=DeadLetterState.DEAD, state_at=now)
+    rows.update(state=DeadLetterState.DEAD, state_at=now)
     return waiting.update(state=ReplayItemState.SKIPPED, active=False, note=note, outcome_at=now)
+
+
+def of_items(items: QuerySet[ReplayItem]) -> QuerySet[DeadLetter]:
+    """The dead letters of items, many perhaps. To be narrowed by what is asked of items, not of dead letters:
+    PostgreSQL has no statistics yet on what has just been written, and with two conditions that it takes to be
+    rare it may go through all items once for each dead letter.
+    """
+    return DeadLetter.objects.filter(pk__in=items.values("dead_letter_id"))
+
+
+def _waiting_of(replay_id: int, dead_letter_ids: Collection[uuid.UUID]) -> dict[int, uuid.UUID]:
+    return {
+        item.pk: item.dead_letter_id
+        for item in open_items(dead_letter_ids)
+        if item.replay_id == replay_id and item.state == ReplayItemState.WAITING
+    }
+
+
+def _still_waiting(item_ids: Collection[int]) -> QuerySet[ReplayItem]:
+    return ReplayItem.objects.filter(pk__in=item_ids, state=ReplayItemState.WAITING)
 
 
 @transaction.atomic

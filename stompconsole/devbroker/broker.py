@@ -19,10 +19,10 @@ from typing import TypeVar
 from stompconsole.devbroker.connection import Connection
 from stompconsole.devbroker.faults import Faults, FaultState
 from stompconsole.devbroker.frames import Frame
-from stompconsole.devbroker.messages import Entry, Message, from_send
+from stompconsole.devbroker.messages import Entry, from_send
 from stompconsole.devbroker.options import BrokerOptions, loopback_address
 from stompconsole.devbroker.session import Surroundings
-from stompconsole.devbroker.store import Store
+from stompconsole.devbroker.store import Store, checked_destination
 from stompconsole.devbroker.transcripts import Line, Transcripts
 from stompconsole.errors import ConfigurationError
 
@@ -155,12 +155,13 @@ class DevBroker:
         return self.call(self._surroundings.transcripts.lines)
 
     def send(self, destination: str, body: bytes, headers: dict[str, str] | None = None) -> None:
-        """Put a message in as a SEND would."""
+        """Put a message in as a SEND would. Raises Refused, where that gets an ERROR."""
         self.call(lambda: self._send(Frame("SEND", {**(headers or {}), "destination": destination}, body)))
 
     def _send(self, frame: Frame) -> None:
         store = self._surroundings.store
-        message: Message = from_send(frame, store.next_message_id())
+        checked_destination(frame.headers["destination"])
+        message = from_send(frame, store.next_message_id())
         store.check_room(message)
         store.send(message)
 

@@ -12,7 +12,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from stompconsole.devbroker.frames import Version
 from stompconsole.devbroker.messages import Entry, Message
@@ -87,7 +87,8 @@ class Budget:
 class Queue:
     """Messages in the order they came, given in turn to the subscriptions that have room."""
 
-    _delivery_numbers = itertools.count(1)
+    _delivery_numbers: ClassVar = itertools.count(1)
+    """One count for all queues: no two deliveries are ever named alike."""
 
     def __init__(self, name: str, budget: Budget, wake: Callable[[Queue], None]) -> None:
         self.name = name

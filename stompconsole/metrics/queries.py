@@ -5,11 +5,13 @@ Rows become frozen values here; how they read in words is the dashboard's. Times
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from django.contrib.auth import get_user_model
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -31,21 +33,27 @@ from stompconsole.models import (
     WorkerState,
 )
 
+_SHOWN = (
+    "name", "destination", "dead_letter_destination", "instances", "prefetch", "paused", "paused_reason", "paused_by",
+    "broker",
+)  # fmt: skip
+"""Fields of a consumer that lines are made of. Of its broker only the name: secrets are not even read."""
+
 FORGOTTEN_AFTER = timedelta(hours=24)
 """A worker that went silent longer ago than this is history, not a fault."""
 
 
-def live(window: Window) -> Live:
-    """Read it all: eight queries, the window's refresh included."""
+def live(window: Window, dead: DeadLetterCounts | None = None) -> Live:
+    """Read it all: ten queries, the window's refresh included. ``dead`` is kept by who reads again and again."""
     workers, now = _workers()
     window.refresh(now)
     slots = _slots({worker.id: worker for worker in workers}, now)
-    dead = dead_counts(now)
+    counts = (dead or DeadLetterCounts()).at(now)
     return Live(
         now=now,
-        consumers=tuple(_consumer_lines(window, workers, slots, dead)),
+        consumers=tuple(_consumer_lines(window, workers, slots, counts)),
         workers=tuple(_with_slots(worker, slots) for worker in workers if _shown(worker, now)),
-        dead=dead,
+        dead=counts,
         brokers=tuple(Broker.objects.order_by("name").values_list("name", flat=True)),
     )
 
@@ -57,10 +65,32 @@ def workers_ever() -> tuple[tuple[WorkerLine, ...], datetime]:
     return tuple(_with_slots(worker, slots) for worker in workers), now
 
 
-def dead_counts(now: datetime) -> DeadCounts:
-    """Three queries, each on an index of its own."""
+class DeadLetterCounts:
+    """Dead letters counted, and counted again only after twenty times as long as it took.
+
+    Counting walks an index: with a million of them that is no work for every second.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._again_at = 0.0
+        self._last: DeadCounts | None = None
+
+    def at(self, now: datetime) -> DeadCounts:
+        """The counts: of now, or of a moment ago while counting is slow."""
+        started = self._clock()
+        if self._last is None or started >= self._again_at:
+            self._last = _dead_counts(now)
+            self._again_at = started + 20 * (self._clock() - started)
+        return self._last
+
+
+def _dead_counts(now: datetime) -> DeadCounts:
     dead = DeadLetter.objects.filter(state=DeadLetterState.DEAD)
-    counts = dict(dead.order_by().values_list("consumer_id").annotate(count=Count("pk")))
+    # One count for each consumer: a GROUP BY over all of them would not stay within the index.
+    of_one = dead.filter(consumer=OuterRef("pk")).order_by().values("state").annotate(count=Count("pk")).values("count")
+    counts = {pk: count for pk, count in Consumer.objects.values_list("pk").annotate(count=Subquery(of_one)) if count}
+    counts |= {None: gone} if (gone := dead.filter(consumer__isnull=True).count()) else {}
     newest = dead.values_list("error_type", "error_message", "failed_at").first()
     return DeadCounts(
         by_consumer=counts,
@@ -153,6 +183,7 @@ def _consumers() -> Iterable[Consumer]:
     newest = DeadLetter.objects.filter(consumer=OuterRef("pk"), state=DeadLetterState.DEAD).order_by("-failed_at")
     return (
         Consumer.objects.select_related("broker", "paused_by")
+        .only(*_SHOWN, "broker__name", f"paused_by__{get_user_model().USERNAME_FIELD}")
         .annotate(newest_type=Subquery(newest.values("error_type")[:1]))
         .annotate(newest_message=Subquery(newest.values("error_message")[:1]))
         .order_by("name")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from datetime import datetime, timedelta
 
+from stompconsole.metrics.buckets import start_of
+
 
 class Span(enum.StrEnum):
     """How far back a page looks. The value is what stands in the URL."""
@@ -41,8 +43,7 @@ class Span(enum.StrEnum):
 
     def first_bucket(self, now: datetime) -> datetime:
         """Start of its oldest bucket; the newest is the one ``now`` is in."""
-        newest = int(now.timestamp()) // self.width_s * self.width_s
-        return datetime.fromtimestamp(newest, tz=now.tzinfo) - timedelta(seconds=self.width_s * (self.points - 1))
+        return start_of(now, self.width_s) - timedelta(seconds=self.width_s * (self.points - 1))
 
 
 _WORDS = {Span.MINUTE: "minute", Span.QUARTER: "15 minutes", Span.HOUR: "hour", Span.DAY: "24 hours"}

@@ -10,7 +10,7 @@ from django.urls import reverse
 from stompconsole.brokers import BrokerKind, Dialect, dialect_for
 from stompconsole.delivery.specs import BrokerSpec, DeadLetterVia
 from stompconsole.models.names import validate_host
-from stompconsole.models.secrets import EncryptedCharField, reveal
+from stompconsole.models.secrets import EncryptedCharField
 from stompconsole.transport.session import Endpoint, Login, Tls
 
 PORT_VALIDATORS = [MinValueValidator(1), MaxValueValidator(65535)]
@@ -93,7 +93,7 @@ class Broker(models.Model):
             name=self.name,
             kind=self.kind,
             endpoints=self._endpoints(),
-            login=Login(user=self.user, password=reveal(self.password), vhost=self.vhost, client_id=self.client_id),
+            login=Login(user=self.user, password=self.password.reveal(), vhost=self.vhost, client_id=self.client_id),
             heartbeat_send_s=self.heartbeat_send_ms / 1000,
             heartbeat_receive_s=self.heartbeat_receive_ms / 1000,
             connect_timeout_s=self.connect_timeout_s,
@@ -116,5 +116,5 @@ class Broker(models.Model):
             ca_certs=self.tls_ca_certs,
             cert_file=self.tls_cert_file,
             key_file=self.tls_key_file,
-            key_password=reveal(self.tls_key_password),
+            key_password=self.tls_key_password.reveal(),
         )

@@ -1,7 +1,7 @@
 """Secrets at rest: text that is encrypted in the database and never shown.
 
 ``EncryptedCharField`` holds a Fernet token in a text column. Its value on a row is a ``Secret``: it compares as
-the text it is, but prints as asterisks; ``reveal`` gives the plain text. Serializers and ``model_to_dict`` get no
+the text it is, but prints as asterisks; ``reveal()`` gives the plain text. Serializers and ``model_to_dict`` get no
 plain text. Refuses lookups: a query would compare ciphertext.
 """
 
@@ -28,7 +28,7 @@ MASK = "********"
 
 
 class Secret:
-    """Text that does not print: logs, templates and tracebacks show asterisks. See ``reveal``.
+    """Text that does not print: logs, templates and tracebacks show asterisks.
 
     Not a ``str``: whatever renders text may take the shortest way to it, past ``__str__``.
     """
@@ -37,6 +37,10 @@ class Secret:
 
     def __init__(self, text: str) -> None:
         self._text = text
+
+    def reveal(self) -> str:
+        """The plain text. Raises ConfigurationError when no key fits."""
+        return self._text
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Secret):
@@ -65,18 +69,20 @@ class Undecipherable(Secret):
         super().__init__("")
         self.token = token
 
-    def __str__(self) -> str:
-        return "can't be decrypted: no key fits"
-
-
-def reveal(secret: Secret) -> str:
-    """The plain text. Raises ConfigurationError when no key fits."""
-    if isinstance(secret, Undecipherable):
+    def reveal(self) -> str:
         raise ConfigurationError(
             "a stored password can't be decrypted: no key fits. Put the old key into SECRET_KEY_FALLBACKS"
             " or STOMPCONSOLE['SECRET_KEYS'], or enter the password again."
         )
-    return secret._text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Undecipherable) and self.token == other.token
+
+    def __hash__(self) -> int:
+        return hash(self.token)
+
+    def __str__(self) -> str:
+        return "can't be decrypted: no key fits"
 
 
 def encrypt(text: str) -> str:
@@ -127,8 +133,8 @@ class EncryptedCharField(models.TextField):  # type: ignore[type-arg]
     descriptor_class = _Wrapping
 
     if TYPE_CHECKING:
-        _pyi_private_set_type: Secret | str
-        _pyi_private_get_type: Secret
+        _pyi_private_set_type: Secret | str  # type: ignore[assignment]
+        _pyi_private_get_type: Secret  # type: ignore[assignment]
 
     def from_db_value(self, value: str | None, *_: Any) -> Secret:
         return decrypt(value) if value else Secret("")
@@ -141,7 +147,7 @@ class EncryptedCharField(models.TextField):  # type: ignore[type-arg]
     def get_prep_value(self, value: Any) -> Any:
         if isinstance(value, Undecipherable):
             return value.token
-        text = reveal(value) if isinstance(value, Secret) else value
+        text = value.reveal() if isinstance(value, Secret) else value
         return encrypt(text) if text else text
 
     def value_from_object(self, obj: models.Model) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from channels.worker import Worker
 
@@ -15,7 +15,7 @@ from stompconsole.conf import settings_now
 from stompconsole.deadletters.replaying import ReplayEngine
 from stompconsole.worker.nudges import CHANNEL, NudgeListener
 from stompconsole.worker.signals import StopSignals, end_within
-from stompconsole.worker.supervisor import ABORT_LIMIT_S, FAREWELL_LIMIT_S, Supervisor, loudly
+from stompconsole.worker.supervisor import ABORT_LIMIT_S, FAREWELL_LIMIT_S, MakeSideTask, Supervisor, loudly
 
 SPARE_S = 5.0
 """What the end of a process may take beyond the limits of its parts."""
@@ -23,6 +23,9 @@ SPARE_S = 5.0
 
 class ChannelsWorker(Worker):  # type: ignore[misc]
     """Runs the listeners of some channels and, when ``stomp`` is one of them, the supervisor."""
+
+    side_tasks: ClassVar[Sequence[MakeSideTask]] = (ReplayEngine,)
+    """What runs in every worker beside its consumers."""
 
     def __init__(
         self, application: Any, channels: Sequence[str], channel_layer: Any, max_applications: int = 1000
@@ -46,12 +49,12 @@ class ChannelsWorker(Worker):  # type: ignore[misc]
         self._loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
             listeners = [
-                group.create_task(loudly(f"listener of {channel}", self.listener(channel)))
+                group.create_task(loudly(f"listener of {channel}", self.listener, channel))
                 for channel in self.channels
                 if channel != CHANNEL
             ]
             if CHANNEL in self.channels:
-                supervisor = Supervisor(settings_now(), side_tasks=(ReplayEngine,))
+                supervisor = Supervisor(settings_now(), self.side_tasks)
                 listeners.append(group.create_task(NudgeListener(self.channel_layer, supervisor.nudge).run()))
                 group.create_task(supervisor.run(self._stop))
             await self._stop.wait()

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db.models import BooleanField, ExpressionWrapper
 
 from stompconsole import handlers
-from stompconsole.conf import Settings, settings_now
+from stompconsole.conf import Settings
 from stompconsole.delivery.payload import Handler
 from stompconsole.delivery.specs import ConsumerSpec, Purpose, SubscriptionState, capture_spec
 from stompconsole.errors import ConfigurationError, HandlerNotFound
@@ -29,9 +29,10 @@ TRY_AGAIN_S = 10.0
 
 
 class Handlers:
-    """Resolves handlers, and remembers for a while which ones could not be."""
+    """Resolves handlers, ``patterns`` allowed, and remembers for a while which ones could not be."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, patterns: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
+        self._patterns = tuple(patterns)
         self._clock = clock
         self._failures: dict[str, tuple[float, str]] = {}
 
@@ -50,7 +51,7 @@ class Handlers:
 
     def resolve(self, path: str) -> Handler:
         """The handler itself. Raises HandlerNotFound."""
-        return handlers.resolve(path, settings_now().handlers)
+        return handlers.resolve(path, self._patterns)
 
 
 class Definitions:

@@ -82,10 +82,10 @@ class Leases:
         """Win a slot that is free or ours, only to say why it does not run; None if it can't be had."""
         return self._take(key, self._open(), SubscriptionState.BROKEN, reason)
 
-    def renew(self, held: Mapping[SlotKey, int]) -> Renewal:
-        """Renew the leases of these slots, given with their rows' ids, in one UPDATE, as far as they still live."""
+    def renew(self, held: Mapping[SlotKey, Lease]) -> Renewal:
+        """Renew these leases in one UPDATE, as far as they still live."""
         started_s = self._clock()
-        mine = self._mine(held.values()).filter(lease_until__gt=Now())
+        mine = self._mine(lease.pk for lease in held.values()).filter(lease_until__gt=Now())
         renewed = mine.update(lease_until=self._until(), reported_at=Now()) if held else 0
         lost = frozenset[SlotKey]() if renewed == len(held) else self._lost(held, mine)
         return Renewal(
@@ -129,9 +129,9 @@ class Leases:
         pk, received, acked, failed = found
         return Lease(pk=pk, deadline_s=self._deadline(started_s), received=received, acked=acked, failed=failed)
 
-    def _lost(self, held: Mapping[SlotKey, int], mine: QuerySet[Subscription]) -> frozenset[SlotKey]:
+    def _lost(self, held: Mapping[SlotKey, Lease], mine: QuerySet[Subscription]) -> frozenset[SlotKey]:
         kept = set(mine.values_list("pk", flat=True))
-        return frozenset(key for key, pk in held.items() if pk not in kept)
+        return frozenset(key for key, lease in held.items() if lease.pk not in kept)
 
     def _mine(self, pks: Iterable[int]) -> QuerySet[Subscription]:
         return Subscription.objects.filter(pk__in=list(pks), worker_id=self._worker_id)

@@ -33,6 +33,8 @@ LEFT_ALONE_S = 5.0
 JOIN_EVERY_S = 60.0
 """Layers forget groups: when they expire, when Redis is restarted."""
 
+REJOIN_PAUSE_S = 0.05
+FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
 
 
@@ -88,32 +90,38 @@ class NudgeListener:
         self._layer = layer
         self._heard = heard
         self._state = _Layer()
+        self._own = ""
+        self._joined = False
 
     async def run(self) -> None:
         """Listen for ever; a layer that is down is tried again and again."""
-        pause_s = 0.5
+        pause_s = FIRST_PAUSE_S
         while True:
-            started_s = time.monotonic()
+            self._joined = False
             try:
                 await self._listen()
             except Exception as error:  # noqa: BLE001 - each kind of layer has errors of its own; polling goes on
+                if self._joined and type(error).__name__ == "TimeoutError":
+                    # Nothing came for a while: redis-py 8 gives up reading before channels_redis does (its issue 422).
+                    await asyncio.sleep(REJOIN_PAUSE_S)
+                    continue
                 self._state.failure("nudges can't be heard", error)
-            if time.monotonic() - started_s > LONGEST_PAUSE_S:
-                pause_s = 0.5
+            pause_s = FIRST_PAUSE_S if self._joined else min(pause_s * 2, LONGEST_PAUSE_S)
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def _listen(self) -> None:
-        own = await self._layer.new_channel()
-        await self._layer.group_add(GROUP, own)
+        # One channel for good: layers keep those that have left a group for a day.
+        self._own = self._own or await self._layer.new_channel()
+        await self._layer.group_add(GROUP, self._own)
+        self._joined = True
         self._state.success()
-        # What was sent while nobody listened is lost.
+        # What was sent while nobody listened may be lost.
         self._heard()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._hear(own))
+                group.create_task(self._hear(self._own))
                 group.create_task(self._hear(CHANNEL))
-                group.create_task(self._stay(own))
+                group.create_task(self._stay())
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
@@ -125,7 +133,7 @@ class NudgeListener:
                 continue
             self._heard()
 
-    async def _stay(self, channel: str) -> None:
+    async def _stay(self) -> None:
         while True:
             await asyncio.sleep(JOIN_EVERY_S)
-            await self._layer.group_add(GROUP, channel)
+            await self._layer.group_add(GROUP, self._own)

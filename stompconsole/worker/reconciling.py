@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from uuid import UUID
 
 from stompconsole.worker import plan
 from stompconsole.worker.definitions import Definitions
+from stompconsole.worker.events import Events
 from stompconsole.worker.lanes import Lane
 from stompconsole.worker.leases import Lease, Leases
 from stompconsole.worker.sharing import Memory, Patience
 from stompconsole.worker.slots import Slots
-from stompconsole.worker.wanted import SlotKey
+from stompconsole.worker.wanted import RunSpec, SlotKey
 
 
 class Reconciler:
@@ -22,6 +24,7 @@ class Reconciler:
         definitions: Definitions,
         leases: Leases,
         slots: Slots,
+        events: Events,
         *,
         lane: Lane,
         patience: Patience,
@@ -30,16 +33,19 @@ class Reconciler:
         self._definitions = definitions
         self._leases = leases
         self._slots = slots
+        self._events = events
         self._lane = lane
         self._patience = patience
         self._clock = clock
         self._memory = Memory()
+        self._lapsed: Mapping[SlotKey, UUID | None] = {}
 
     async def once(self) -> None:
         """Look, plan, act."""
         view = await self._lane.run(self._definitions.view)
         decided = plan.decide(view, self._slots.held(), self._memory, self._clock(), self._patience)
         self._memory = decided.memory
+        self._lapsed = {row.key: row.holder for row in view.rows if row.free and row.holder not in {None, view.me}}
         for action in decided.actions:
             await self._carry_out(action)
 
@@ -57,16 +63,27 @@ class Reconciler:
                 for key in keys:
                     await self._lane.run(self._leases.forget, key)
             case plan.Acquire(key=key, spec=spec):
-                if self._hold(key, await self._lane.run(self._leases.acquire, key)):
-                    self._slots.start(key, spec)
+                await self._acquire(key, spec)
             case plan.Break(key=key, reason=reason):
-                self._hold(key, await self._lane.run(self._leases.hold_broken, key, reason))
+                await self._break(key, reason)
             case plan.Start(key=key, spec=spec):
                 self._slots.start(key, spec)
             case plan.Drain(key=key, reason=reason):
                 self._slots.drain(key, reason)
             case plan.Release(key=key, reason=reason):
                 await self._release(key, reason)
+
+    async def _acquire(self, key: SlotKey, spec: RunSpec) -> None:
+        if not self._hold(key, await self._lane.run(self._leases.acquire, key)):
+            return
+        self._slots.start(key, spec)
+        lapsed = self._lapsed.get(key)
+        if lapsed is not None:
+            await self._lane.run(self._events.taken_over, key, lapsed)
+
+    async def _break(self, key: SlotKey, reason: str) -> None:
+        if self._hold(key, await self._lane.run(self._leases.hold_broken, key, reason)):
+            await self._lane.run(self._events.broken, key, reason)
 
     def _hold(self, key: SlotKey, lease: Lease | None) -> bool:
         if lease is None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import resource
 import socket
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -33,9 +33,9 @@ class Registry:
         if not beaten:
             self._register(state)
 
-    def stopped(self) -> None:
-        """Say that this worker has stopped."""
-        self._row().update(state=WorkerState.STOPPED, heartbeat_at=Now(), memory_bytes=0)
+    def stopped(self) -> bool:
+        """Say that this worker has stopped; false when it never had a row."""
+        return bool(self._row().update(state=WorkerState.STOPPED, heartbeat_at=Now(), memory_bytes=0))
 
     def living(self, stale_after_s: float) -> frozenset[UUID]:
         """The workers that take slots and were heard of in the last seconds, this one included."""
@@ -71,10 +71,13 @@ class Registry:
 
 
 def memory_bytes() -> int:
-    """Resident memory of this process; where the system does not tell, its peak."""
-    try:
+    """Resident memory of this process; its peak where the system does not tell, 0 where it tells nothing."""
+    with suppress(OSError, ValueError, IndexError):
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        return pages * resource.getpagesize()
-    except (OSError, ValueError, IndexError):
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    with suppress(ImportError):
+        import resource
+
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
+    return 0

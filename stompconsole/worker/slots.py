@@ -129,9 +129,9 @@ class Slots:
         self._reap()
         return {key: Held(spec=slot.spec, draining=bool(slot.drain_reason)) for key, slot in self._slots.items()}
 
-    def leases(self) -> dict[SlotKey, int]:
-        """The rows of the slots whose leases are to be renewed."""
-        return {key: slot.lease.pk for key, slot in self._slots.items() if slot.deadline_s < NEVER_S}
+    def leases(self) -> dict[SlotKey, Lease]:
+        """The leases that are to be renewed."""
+        return {key: slot.lease for key, slot in self._slots.items() if slot.deadline_s < NEVER_S}
 
     def lease(self, key: SlotKey) -> Lease | None:
         """The lease of a slot; None if it is not held (any more)."""
@@ -187,11 +187,12 @@ class Slots:
         """No longer hold a slot; a runner that it still has is aborted."""
         self._abort(key, LOST)
 
-    def renewed(self, renewal: Renewal, asked: Iterable[SlotKey]) -> None:
+    def renewed(self, renewal: Renewal, asked: Mapping[SlotKey, Lease]) -> None:
         """A renewal is through: move deadlines, abort what was lost, drain what was deleted with its consumer."""
-        for key in asked:
+        for key, lease in asked.items():
             slot = self._slots.get(key)
-            if slot is None:
+            # While the database was asked, the slot may have been given up, and won anew with another lease.
+            if slot is None or slot.lease is not lease:
                 continue
             if key in renewal.orphaned:
                 # Nobody can start it elsewhere any more, so it may finish what it has begun.

@@ -11,9 +11,9 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import ParamSpec, Protocol
 
 from stompconsole.conf import Settings
 from stompconsole.delivery.sender import Senders
@@ -22,6 +22,7 @@ from stompconsole.models import WorkerState
 from stompconsole.models.default_broker import keep_default_broker
 from stompconsole.worker import housekeeping
 from stompconsole.worker.definitions import Definitions, Handlers
+from stompconsole.worker.events import Events
 from stompconsole.worker.lanes import DATABASE_AWAY, Lane, Outage
 from stompconsole.worker.leases import Leases
 from stompconsole.worker.reconciling import Reconciler
@@ -32,6 +33,8 @@ from stompconsole.worker.slots import Slots
 from stompconsole.worker.works import Runners
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
 
 GUARD_EVERY_S = 0.2
 LEAST_PAUSE_S = 0.05
@@ -76,7 +79,8 @@ class Supervisor:
         self._nudged = asyncio.Event()
         self._leasing, self._planning, self._counting = Lane("leases"), Lane("plan"), Lane("counts")
         self._leases = Leases(self.worker_id, settings.lease_s)
-        handlers = Handlers()
+        self._events = Events(self.name)
+        handlers = Handlers(settings.handlers)
         self._slots = Slots(
             Runners(handlers, self._senders, self.name).make,
             drain_limit_s=settings.graceful_wait_s,
@@ -86,6 +90,7 @@ class Supervisor:
             Definitions(self._registry, handlers, settings),
             self._leases,
             self._slots,
+            self._events,
             lane=self._planning,
             patience=Patience(left_over_s=2 * settings.poll_interval_s, newcomer_s=5 * settings.poll_interval_s),
         )
@@ -129,6 +134,7 @@ class Supervisor:
             try:
                 await self._leasing.run(self._registry.beat, self._state)
                 await self._leasing.run(keep_default_broker)
+                await self._leasing.run(self._events.started)
             except DATABASE_AWAY as error:
                 self._outage.noticed(error)
                 await asyncio.sleep(self._settings.poll_interval_s)
@@ -139,17 +145,19 @@ class Supervisor:
         ending = asyncio.Event()
         async with asyncio.TaskGroup() as group:
 
-            def begin(name: str, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-                return group.create_task(loudly(name, part), name=name)
+            def begin(
+                name: str, part: Callable[P, Awaitable[None]], *args: P.args, **named: P.kwargs
+            ) -> asyncio.Task[None]:
+                return group.create_task(loudly(name, part, *args, **named), name=name)
 
-            planning = begin("reconcile", self._reconciles())
+            planning = begin("reconcile", self._reconciles)
             loops = [
-                begin("heart-beat", self._every(self._settings.heartbeat_s, self._beat)),
-                begin("guard", self._guards()),
-                begin("counts", self._every(self._settings.heartbeat_s, self._count)),
-                begin("housekeeping", self._every(housekeeping.EVERY_S, self._sweep)),
+                begin("heart-beat", self._every, self._settings.heartbeat_s, self._beat),
+                begin("guard", self._guards),
+                begin("counts", self._every, self._settings.heartbeat_s, self._count),
+                begin("housekeeping", self._every, housekeeping.EVERY_S, self._sweep),
             ]
-            side = [begin(type(task).__name__, _until_asked(task, ending)) for task in self._side_tasks]
+            side = [begin(type(task).__name__, _until_asked, task, ending) for task in self._side_tasks]
             await stop.wait()
             planning.cancel()
             ending.set()
@@ -228,9 +236,13 @@ class Supervisor:
         await _last("write the last counts", self._counting.run(self._ledger.write))
         # Each on the lane whose calls it must come after: a lease won, a heart-beat written.
         await _last("give the leases up", self._planning.run(self._leases.release_all, STOPPING))
-        await _last("say that it has stopped", self._leasing.run(self._registry.stopped))
+        await _last("say that it has stopped", self._leasing.run(self._stopped))
         for lane in (self._leasing, self._planning, self._counting):
             lane.close(LANE_LIMIT_S)
+
+    def _stopped(self) -> None:
+        if self._registry.stopped():
+            self._events.stopped()
 
     def _runner_ended(self) -> None:
         """Called on a runner's thread."""
@@ -240,10 +252,10 @@ class Supervisor:
                 self._loop.call_soon_threadsafe(self._nudged.set)
 
 
-async def loudly(name: str, part: Coroutine[Any, Any, None]) -> None:
+async def loudly(name: str, part: Callable[P, Awaitable[None]], *args: P.args, **named: P.kwargs) -> None:
     """Run a part that must not end in silence: what it raises is logged as critical and goes on."""
     try:
-        await part
+        await part(*args, **named)
     except Exception:
         logger.critical("%s has failed: the worker ends", name, exc_info=True)
         raise

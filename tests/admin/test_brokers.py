@@ -13,7 +13,7 @@ from django.views.debug import get_exception_reporter_filter
 
 from stompconsole.models import AuditEntry, Broker, Consumer
 from stompconsole.models.default_broker import keep_default_broker
-from stompconsole.models.secrets import Undecipherable, reveal
+from stompconsole.models.secrets import Undecipherable
 from tests.admin.forms import PASSWORD, broker_form, messages_of, said
 
 LIST = reverse("admin:stompconsole_broker_changelist")
@@ -34,7 +34,7 @@ class TestSecrets:
         with caplog.at_level(logging.DEBUG):
             response = admin_client.post(ADD, broker_form(password=PASSWORD, tls_key_password=PASSWORD), follow=True)
         broker = Broker.objects.get()
-        assert reveal(broker.password) == reveal(broker.tls_key_password) == PASSWORD
+        assert broker.password.reveal() == broker.tls_key_password.reveal() == PASSWORD
         assert PASSWORD not in response.content.decode() + caplog.text
 
     def test_pages_do_not_have_it(self, admin_client: Client, broker: Broker) -> None:
@@ -58,7 +58,7 @@ class TestSecrets:
 
     def test_records_name_the_field_and_not_the_value(self, admin_client: Client, broker: Broker) -> None:
         admin_client.post(change_url(broker), broker_form(password="brand new one", user="other"))
-        assert reveal(Broker.objects.get().password) == "brand new one"
+        assert Broker.objects.get().password.reveal() == "brand new one"
         entry = AuditEntry.objects.get()
         assert entry.data == {"changed": ["password", "user"]}
         assert "password: changed" in entry.detail
@@ -71,7 +71,7 @@ class TestSecrets:
 
     def test_saving_the_form_as_it_stands_keeps_it(self, admin_client: Client, broker: Broker) -> None:
         admin_client.post(change_url(broker), broker_form(vhost="/v"))
-        assert reveal(Broker.objects.get().password) == PASSWORD
+        assert Broker.objects.get().password.reveal() == PASSWORD
         assert AuditEntry.objects.get().data == {"changed": ["vhost"]}
 
     def test_it_can_be_cleared(self, admin_client: Client, broker: Broker) -> None:
@@ -93,7 +93,13 @@ class TestSecrets:
         admin_client.post(change_url(broker), broker_form(vhost="/v"))
         assert isinstance(Broker.objects.get().password, Undecipherable)
         admin_client.post(change_url(broker), broker_form(password="entered again"))
-        assert reveal(Broker.objects.get().password) == "entered again"
+        assert Broker.objects.get().password.reveal() == "entered again"
+
+    def test_clearing_one_whose_key_is_lost_is_audited(self, admin_client: Client, broker: Broker) -> None:
+        Broker.objects.filter(pk=broker.pk).update(password=Undecipherable("gAAAA-of-another-key"))
+        admin_client.post(change_url(broker), broker_form(**{"password-clear": "on"}))
+        assert not Broker.objects.get().password
+        assert AuditEntry.objects.get().data == {"changed": ["password"]}
 
     def test_error_reports_leave_it_out(self, admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*args: object, **kwargs: object) -> None:
@@ -133,7 +139,7 @@ class TestKeptBySettings:
         admin_client.post(change_url(Broker.objects.get()), form)
         broker = Broker.objects.get()
         assert (broker.name, broker.host, broker.dead_letter_via) == ("default", "settings.example", "nack")
-        assert reveal(broker.password) == PASSWORD
+        assert broker.password.reveal() == PASSWORD
 
     @override_settings(**STOMP)
     def test_it_can_not_be_deleted(self, admin_client: Client) -> None:

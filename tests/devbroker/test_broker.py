@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stompconsole.devbroker import BrokerOptions, DevBroker
+from stompconsole.devbroker.refusals import Refused
 from stompconsole.devbroker.transcripts import Way
 from stompconsole.errors import ConfigurationError
 from tests.support.devbroker import RunningDevBroker, running_devbroker
@@ -125,3 +126,8 @@ def test_there_are_no_transcripts_unless_asked_for(broker: RunningDevBroker) -> 
     broker.client().close()
 
     assert broker.transcripts() == {}
+
+
+def test_only_a_destination_takes_messages(broker: RunningDevBroker) -> None:
+    with pytest.raises(Refused, match="neither /queue/<name> nor /topic/<name>"):
+        broker.send("orders", b"1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stompconsole.devbroker.frames import Frame, MalformedFrame, Version, encode
@@ -12,12 +12,13 @@ from stompconsole.devbroker.parser import FrameParser
 
 LIMITS = FrameLimits()
 
+# How long an example takes says something about the machine, nothing about frames.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 versions = st.sampled_from(Version)
-texts = st.text(st.one_of(st.sampled_from("\\:\r\n cnrt\u00e9\U0001f42b"), st.characters(codec="utf-8")), max_size=12)
-texts = texts.filter(lambda text: "\0" not in text)
-header_maps = st.dictionaries(texts.filter(bool), texts, max_size=5).filter(
-    lambda headers: "content-length" not in headers
-)
+texts = st.text(alphabet="\\:\r\n cnrt-\u00e9\U0001f42b", max_size=12)
+names = st.text(alphabet="\\:\r\n cnrt-\u00e9\U0001f42b", min_size=1, max_size=8)
+header_maps = st.dictionaries(names, texts, max_size=4)
 bodies = st.binary(max_size=60) | st.binary(max_size=20).map(lambda body: body + b"\0\n\n\0")
 
 
@@ -47,6 +48,7 @@ def parsed_in_parts(parts: list[bytes], version: Version, limits: FrameLimits = 
     return found
 
 
+@unhurried
 @given(st.lists(frames(), max_size=5), versions, st.data())
 def test_any_cut_of_any_frames_gives_the_same_frames(sent: list[Frame], version: Version, data: st.DataObject) -> None:
     beats = [data.draw(st.sampled_from([b"", b"\n", b"\r\n", b"\n\n"])) for _ in sent]
@@ -57,6 +59,7 @@ def test_any_cut_of_any_frames_gives_the_same_frames(sent: list[Frame], version:
     assert parsed_in_parts(parts, version) == sent
 
 
+@unhurried
 @given(st.lists(frames(), max_size=3), versions)
 def test_frames_that_come_byte_by_byte_are_the_same(sent: list[Frame], version: Version) -> None:
     stream = b"".join(encode(frame, version) for frame in sent)
@@ -64,11 +67,13 @@ def test_frames_that_come_byte_by_byte_are_the_same(sent: list[Frame], version: 
     assert parsed_in_parts([bytes([byte]) for byte in stream], version) == sent
 
 
+@unhurried
 @given(header_maps, versions)
 def test_every_header_survives_escaping(headers: dict[str, str], version: Version) -> None:
     assert parsed(encode(Frame("SEND", headers), version), version) == [Frame("SEND", headers)]
 
 
+@unhurried
 @given(st.binary(max_size=200), versions)
 def test_garbage_is_refused_or_understood_but_nothing_else_happens(data: bytes, version: Version) -> None:
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
@@ -265,5 +265,7 @@ class Queues(RuleBasedStateMachine):
         return [("message-id", "message-id"), ("subscription", "subscription")]
 
 
-Queues.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+Queues.TestCase.settings = settings(
+    max_examples=100, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 TestQueues = Queues.TestCase

@@ -13,7 +13,6 @@ from stompconsole.conf import settings_now
 from stompconsole.errors import ConfigurationError
 from stompconsole.models import Broker
 from stompconsole.models.default_broker import from_settings, keep_default_broker, kept_by_settings
-from stompconsole.models.secrets import reveal
 
 STOMP = {
     "STOMP_SERVER_HOST": "one",
@@ -50,7 +49,7 @@ def test_the_row_is_created_from_the_settings() -> None:
     assert broker.use_tls
     assert broker.tls_verify
     assert broker.heartbeat_send_ms == 5000
-    assert reveal(Broker.objects.get().password) == "pw"
+    assert Broker.objects.get().password.reveal() == "pw"
 
 
 def test_it_follows_the_settings_and_leaves_the_rest_to_the_operator(saves: list[Broker]) -> None:
@@ -60,7 +59,7 @@ def test_it_follows_the_settings_and_leaves_the_rest_to_the_operator(saves: list
     with override_settings(**{**STOMP, "STOMP_SERVER_HOST": "two", "STOMP_SERVER_PASSWORD": "new"}):
         keep_default_broker()
     broker = Broker.objects.get()
-    assert (broker.host, broker.dead_letter_via, reveal(broker.password)) == ("two", "nack", "new")
+    assert (broker.host, broker.dead_letter_via, broker.password.reveal()) == ("two", "nack", "new")
     assert len(saves) == 2
 
 

@@ -19,7 +19,7 @@ from django.test import override_settings
 from stompconsole.errors import ConfigurationError
 from stompconsole.models import Broker
 from stompconsole.models.secret_input import SEALED
-from stompconsole.models.secrets import MASK, Secret, Undecipherable, reveal
+from stompconsole.models.secrets import MASK, Secret, Undecipherable
 
 PASSWORD = "correct horse <b>battery</b> staple"
 
@@ -47,8 +47,8 @@ def test_the_column_holds_ciphertext(broker: Broker) -> None:
 
 def test_the_row_gives_the_password_through_its_spec_alone(broker: Broker) -> None:
     assert broker.spec().login.password == PASSWORD
-    assert reveal(broker.password) == PASSWORD
-    assert type(reveal(broker.password)) is str
+    assert broker.password.reveal() == PASSWORD
+    assert type(broker.password.reveal()) is str
 
 
 def test_a_secret_does_not_print(broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
@@ -79,7 +79,7 @@ def test_what_puts_it_into_json_fails(broker: Broker) -> None:
 
 
 def test_a_deferred_column_is_read_when_it_is_asked_for(broker: Broker) -> None:
-    assert reveal(Broker.objects.defer("password").get().password) == PASSWORD
+    assert Broker.objects.defer("password").get().password.reveal() == PASSWORD
 
 
 def test_a_secret_compares_as_the_text_it_is(broker: Broker) -> None:
@@ -87,7 +87,7 @@ def test_a_secret_compares_as_the_text_it_is(broker: Broker) -> None:
     assert broker.password != "other"
     assert broker.password != 7
     assert len({broker.password, Secret(PASSWORD)}) == 1
-    assert reveal(pickle.loads(pickle.dumps(broker.password))) == PASSWORD
+    assert pickle.loads(pickle.dumps(broker.password)).reveal() == PASSWORD
 
 
 def test_an_empty_secret_is_stored_empty(broker: Broker) -> None:
@@ -105,7 +105,7 @@ def test_exports_give_ciphertext_and_come_back(broker: Broker, tmp_path_factory:
     fixture.write_text(out.getvalue())
     Broker.objects.all().delete()
     call_command("loaddata", str(fixture), verbosity=0)
-    assert reveal(Broker.objects.get(name="rabbit").password) == PASSWORD
+    assert Broker.objects.get(name="rabbit").password.reveal() == PASSWORD
 
 
 def test_model_to_dict_has_no_plain_text(broker: Broker) -> None:
@@ -120,13 +120,13 @@ def test_nothing_can_be_found_by_a_secret(broker: Broker, lookup: str) -> None:
 
 def test_a_key_that_was_replaced_stays_readable_as_a_fallback(broker: Broker) -> None:
     with override_settings(SECRET_KEY="newer", SECRET_KEY_FALLBACKS=["tests-need-no-secret"]):
-        assert reveal(Broker.objects.get().password) == PASSWORD
+        assert Broker.objects.get().password.reveal() == PASSWORD
 
 
 def test_own_keys_take_over_from_the_derived_one_without_locking_anybody_out(broker: Broker) -> None:
     with override_settings(STOMPCONSOLE={"SECRET_KEYS": [Fernet.generate_key().decode()]}):
         found = Broker.objects.get()
-        assert reveal(found.password) == PASSWORD
+        assert found.password.reveal() == PASSWORD
         found.save()
     assert isinstance(Broker.objects.get().password, Undecipherable)
 
@@ -148,7 +148,7 @@ def test_saving_a_row_without_its_key_does_not_lose_the_ciphertext(broker: Broke
         found.host = "elsewhere"
         found.save()
     assert stored() == before
-    assert reveal(Broker.objects.get().password) == PASSWORD
+    assert Broker.objects.get().password.reveal() == PASSWORD
 
 
 class TestForms:
@@ -171,15 +171,15 @@ class TestForms:
         form = self.bound(broker, password="")
         assert form.is_valid()
         assert "password" not in form.changed_data
-        assert reveal(form.save().password) == PASSWORD
-        assert reveal(Broker.objects.get().password) == PASSWORD
+        assert form.save().password.reveal() == PASSWORD
+        assert Broker.objects.get().password.reveal() == PASSWORD
 
     def test_something_typed_replaces_it_blanks_included(self, broker: Broker) -> None:
         form = self.bound(broker, password=" new ")
         assert form.is_valid()
         assert form.changed_data == ["password"]
         form.save()
-        assert reveal(Broker.objects.get().password) == " new "
+        assert Broker.objects.get().password.reveal() == " new "
 
     def test_a_tick_clears_it(self, broker: Broker) -> None:
         form = self.bound(broker, **{"password-clear": "on"})

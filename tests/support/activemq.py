@@ -9,15 +9,16 @@ from pathlib import Path
 from shutil import which
 
 from tests.support import processes
-from tests.support.brokers import HOST, LOG_CHARACTERS, TestBroker
+from tests.support.brokers import TestBroker
 from tests.support.ports import free_port
+from tests.support.process_rig import ProcessRig
 from tests.support.processes import ManagedProcess
+from tests.support.servers import HOST
 
 HOME = Path("/usr/share/activemq")
 PACKAGES = ("activemq", "default-jre-headless")
 USER = "app"
 PASSWORD = "secret"
-STOP_TIMEOUT_S = 60.0
 
 CONFIG = """\
 <beans xmlns="http://www.springframework.org/schema/beans" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
@@ -55,37 +56,16 @@ def server() -> Path | None:
     return jar if jar.exists() and which("java") else None
 
 
-class ActiveMQ:
-    """One instance, in ``folder``."""
+class ActiveMQ(ProcessRig):
+    """One instance."""
 
-    def __init__(self, jar: Path, folder: Path) -> None:
-        self._jar = jar
-        self._folder = folder
-        self._process: ManagedProcess | None = None
+    def __init__(self, server: Path, folder: Path) -> None:
+        super().__init__(server, folder)
         self.stomp = free_port()
 
-    def start(self) -> None:
-        if self.is_running():
-            return
+    def launch(self) -> ManagedProcess:
         self._configure()
-        self._process = processes.start(self._command(), cwd=self._folder, output=self._folder / "output.txt")
-
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.returncode is None
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate(timeout_s=STOP_TIMEOUT_S)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-
-    def close(self) -> None:
-        self.kill()
-
-    def log(self) -> str:
-        return self._process.text()[-LOG_CHARACTERS:] if self._process is not None else ""
+        return processes.start(self._command(), cwd=self._folder, output=self._folder / "output.txt")
 
     def _configure(self) -> None:
         (self._folder / "conf").mkdir(exist_ok=True)
@@ -102,12 +82,13 @@ class ActiveMQ:
             f"-Djava.io.tmpdir={folder}",
             *(f"-Dactivemq.{name}={path}" for name, path in places.items()),
             "-jar",
-            str(self._jar),
+            str(self._server),
             "start",
             f"xbean:file:{folder}/conf/activemq.xml",
         ]
 
 
-def broker(rig: ActiveMQ) -> TestBroker:
+def make(server: Path, folder: Path) -> TestBroker:
     """The instance as tests see it."""
+    rig = ActiveMQ(server, folder)
     return TestBroker(name="activemq", port=rig.stomp, user=USER, password=PASSWORD, rig=rig)

@@ -1,4 +1,4 @@
-"""A broker that tests talk to, whichever it is, and the contract of what runs one.
+"""A broker that tests talk to, whichever it is.
 
 Owns the value ``TestBroker`` and readiness, which is a CONNECT that was answered. Refuses to know how a kind
 of broker is installed or started: ``rabbitmq.py``, ``activemq.py``, ``given.py``.
@@ -9,38 +9,12 @@ from __future__ import annotations
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.transport.frames import encode
 from stompconsole.transport.session import Endpoint, Login
-from tests.support.waiting import until
-
-HOST = "127.0.0.1"
-READY_TIMEOUT_S = 60.0
-LOG_CHARACTERS = 4_000
-
-
-class Rig(Protocol):
-    """What runs one broker: its process, its ports, its data."""
-
-    def start(self) -> None:
-        """Start it, without waiting until it is ready."""
-
-    def is_running(self) -> bool:
-        """Whether its process is there."""
-
-    def stop(self) -> None:
-        """Stop it in good order; its data stay."""
-
-    def kill(self) -> None:
-        """Kill it as a power cut would; its data stay."""
-
-    def close(self) -> None:
-        """End it for good, with whatever belongs to it."""
-
-    def log(self) -> str:
-        """The end of what it wrote, for a test that fails."""
+from tests.support.servers import HOST, Rig, wait_until_ready
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +78,7 @@ class TestBroker:
         return answers_connect(self.endpoint(), self.login())
 
     def wait_until_ready(self) -> None:
-        try:
-            until(self.answers, READY_TIMEOUT_S, f"{self.name} answers CONNECT at {self.endpoint()}")
-        except AssertionError as error:
-            raise AssertionError(f"{error}; it wrote:\n{self.rig.log()}") from None
+        wait_until_ready(self.answers, f"{self.name} answers CONNECT at {self.endpoint()}", self.rig)
 
 
 def answers_connect(endpoint: Endpoint, login: Login, timeout_s: float = 5.0) -> bool:

@@ -1,6 +1,6 @@
-"""Brokers that are given: already running, named by an environment variable, and not ours to stop.
+"""Servers that are given: already running, named by an environment variable, and not ours to stop.
 
-``host:port``, or ``user:password@host:port``.
+A broker by ``host:port`` or ``user:password@host:port``, a database and Redis by their URL.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 import pytest
 
 from tests.support.brokers import TestBroker
+from tests.support.servers import variable_of
 
 LOGINS = {"rabbitmq": ("guest", "guest"), "activemq": ("admin", "admin")}
 
 
 class Given:
-    """The rig of a broker that somebody else runs."""
+    """The rig of a server that somebody else runs."""
 
     def __init__(self, variable: str) -> None:
         self._variable = variable
@@ -25,7 +26,7 @@ class Given:
         return True
 
     def stop(self) -> None:
-        pytest.skip(f"needs to stop the broker, and {self._variable} names one that is not ours")
+        pytest.skip(f"needs to stop the server, and {self._variable} names one that is not ours")
 
     kill = stop
 
@@ -36,12 +37,7 @@ class Given:
         """It goes on running."""
 
 
-def variable_of(kind: str) -> str:
-    """The environment variable that names a broker of this kind."""
-    return f"STOMPCONSOLE_TEST_{kind.upper()}"
-
-
-def parse(kind: str, value: str) -> TestBroker:
+def broker(kind: str, value: str) -> TestBroker:
     """The broker that a variable's value names. Raises ValueError that says what is allowed."""
     login, _, address = value.rpartition("@")
     host, _, port = address.rpartition(":")

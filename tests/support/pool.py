@@ -1,6 +1,6 @@
-"""The real brokers of a test run: found, given, started or installed once, and ended with the run.
+"""The servers of a test run: found, given, started or installed once, and ended with the run.
 
-Owns what a missing broker means: a skip that is seen at home, a failure under ``CI=true``.
+Owns what a missing one means: a skip that is seen at home, a failure under ``CI=true``.
 """
 
 from __future__ import annotations
@@ -13,92 +13,124 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support import activemq, given, installing, rabbitmq
+from tests.support import activemq, given, installing, postgres, rabbitmq, redis_server
 from tests.support.brokers import TestBroker
-
-MakeBroker = Callable[[Path, Path], TestBroker]
+from tests.support.servers import Served, TestServer, variable_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """How a kind of broker is had on this machine: where its server is, the packages it comes in, how it is made."""
+    """How a kind of server is had on this machine: where it is, the packages it comes in, how one is made or given."""
 
     server: Callable[[], Path | None]
     packages: tuple[str, ...]
-    make: MakeBroker
+    make: Callable[[Path, Path], Served]
+    given: Callable[[str], Served]
 
 
-KINDS = {
+BROKERS = {
     "rabbitmq": Kind(
         server=rabbitmq.server,
         packages=rabbitmq.PACKAGES,
-        make=lambda server, folder: rabbitmq.broker(rabbitmq.RabbitMQ(server, folder)),
+        make=rabbitmq.make,
+        given=lambda value: given.broker("rabbitmq", value),
     ),
     "activemq": Kind(
         server=activemq.server,
         packages=activemq.PACKAGES,
-        make=lambda server, folder: activemq.broker(activemq.ActiveMQ(server, folder)),
+        make=activemq.make,
+        given=lambda value: given.broker("activemq", value),
+    ),
+}
+
+KINDS = {
+    **BROKERS,
+    "postgres": Kind(
+        server=postgres.server,
+        packages=postgres.PACKAGES,
+        make=postgres.make,
+        given=lambda value: postgres.at(value, given.Given(variable_of("postgres"))),
+    ),
+    "redis": Kind(
+        server=redis_server.server,
+        packages=redis_server.PACKAGES,
+        make=redis_server.make,
+        given=lambda value: redis_server.at(value, given.Given(variable_of("redis"))),
     ),
 }
 
 
-class BrokerPool:
-    """The brokers of this run by kind, with their data in a folder that goes with them."""
+class ServerPool:
+    """The servers of this run by kind, with their data in a folder that goes with them."""
 
     def __init__(self) -> None:
-        self._folder = TemporaryDirectory(prefix="stompconsole-brokers-", ignore_cleanup_errors=True)
-        self._brokers: dict[str, TestBroker] = {}
+        self._folder = TemporaryDirectory(prefix="stompconsole-servers-", ignore_cleanup_errors=True)
+        # A server that runs as a user of its own must get to its data.
+        Path(self._folder.name).chmod(0o711)
+        self._servers: dict[str, Served] = {}
         self._missing: dict[str, str] = {}
 
     def prepare(self, kinds: Iterable[str]) -> None:
         """Start what is needed, all at once and without waiting until it is ready."""
         for kind in kinds:
-            broker = self._find(kind)
-            if broker is not None:
-                broker.rig.start()
-                self._brokers[kind] = broker
+            server = self._find(kind)
+            if server is not None:
+                server.rig.start()
+                self._servers[kind] = server
 
     def broker(self, kind: str) -> TestBroker:
-        """The broker, ready; skips or fails the test when there is none."""
-        if kind not in self._brokers and kind not in self._missing:
-            self.prepare([kind])
-        if kind in self._missing:
-            self._tell(self._missing[kind])
-        broker = self._brokers[kind]
-        broker.wait_until_ready()
+        """A broker, ready; skips or fails the test when there is none."""
+        broker = self._ready(kind)
+        assert isinstance(broker, TestBroker)
         return broker
+
+    def server(self, kind: str) -> TestServer:
+        """A database or Redis, ready; skips or fails the test when there is none."""
+        server = self._ready(kind)
+        assert isinstance(server, TestServer)
+        return server
 
     def revive(self) -> None:
         """Start again what a test stopped."""
-        for broker in self._brokers.values():
-            if not broker.rig.is_running():
-                broker.start()
+        for server in self._servers.values():
+            if not server.rig.is_running():
+                server.rig.start()
+                server.wait_until_ready()
 
     def close(self) -> None:
         """End what was started here."""
-        for broker in self._brokers.values():
-            broker.rig.close()
+        for server in self._servers.values():
+            server.rig.close()
         self._folder.cleanup()
 
-    def _find(self, kind: str) -> TestBroker | None:
-        if value := os.environ.get(given.variable_of(kind)):
-            return given.parse(kind, value)
+    def _ready(self, kind: str) -> Served:
+        if kind not in self._servers and kind not in self._missing:
+            self.prepare([kind])
+        if kind in self._missing:
+            _tell(self._missing[kind])
+        server = self._servers[kind]
+        server.wait_until_ready()
+        return server
+
+    def _find(self, kind: str) -> Served | None:
         ways = KINDS[kind]
+        if value := os.environ.get(variable_of(kind)):
+            return ways.given(value)
         server = ways.server()
         if server is None and installing.is_possible():
             installing.install(ways.packages)
             server = ways.server()
         if server is None:
             self._missing[kind] = (
-                f"no {kind}: install Debian's {' and '.join(ways.packages)}, "
-                f"or name one with {given.variable_of(kind)}=host:port"
+                f"no {kind}: install Debian's {' and '.join(ways.packages)}, or name one with {variable_of(kind)}"
             )
             return None
         folder = Path(self._folder.name) / kind
-        folder.mkdir()
+        folder.mkdir(mode=0o711)
         return ways.make(server, folder)
 
-    def _tell(self, reason: str) -> None:
-        if os.environ.get("CI", "").lower() in {"1", "true"}:
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+
+def _tell(reason: str) -> None:
+    if os.environ.get("CI", "").lower() in {"1", "true"}:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)

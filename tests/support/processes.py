@@ -9,6 +9,7 @@ import atexit
 import itertools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,3 +175,5 @@ def _end_all() -> None:
         assert reaper.stdin is not None
         reaper.stdin.close()
         reaper.wait(10)
+    if _output_folder.cache_info().currsize:
+        shutil.rmtree(_output_folder(), ignore_errors=True)

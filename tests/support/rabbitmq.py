@@ -9,14 +9,15 @@ import os
 from pathlib import Path
 
 from tests.support import processes
-from tests.support.brokers import HOST, LOG_CHARACTERS, TestBroker
+from tests.support.brokers import TestBroker
 from tests.support.ports import free_ports
+from tests.support.process_rig import ProcessRig
 from tests.support.processes import ManagedProcess
+from tests.support.servers import HOST
 
 SERVER_PATTERN = "rabbitmq_server-*/sbin/rabbitmq-server"
 LIBRARY = Path("/usr/lib/rabbitmq/lib")
 PACKAGES = ("rabbitmq-server",)
-STOP_TIMEOUT_S = 60.0
 
 CONFIG = """\
 listeners.tcp.default = 127.0.0.1:{amqp}
@@ -37,45 +38,26 @@ def server() -> Path | None:
     return found[-1] if found else None
 
 
-class RabbitMQ:
-    """One node, in ``folder``."""
+class RabbitMQ(ProcessRig):
+    """One node."""
 
-    def __init__(self, script: Path, folder: Path) -> None:
-        self._script = script
-        self._folder = folder
-        self._process: ManagedProcess | None = None
+    def __init__(self, server: Path, folder: Path) -> None:
+        super().__init__(server, folder)
         self._epmd: ManagedProcess | None = None
         self._amqp, self.stomp, self.management, self._distribution, self._epmd_port = free_ports(5)
 
-    def start(self) -> None:
-        if self.is_running():
-            return
+    def launch(self) -> ManagedProcess:
         self._configure()
         if self._epmd is None:
             # Else the node starts one for the whole machine, which outlives it.
             self._epmd = processes.start(["epmd"], env=self._environment(), output=self._folder / "epmd.txt")
-        self._process = processes.start(
-            [self._script], env=self._environment(), cwd=self._folder, output=self._folder / "output.txt"
-        )
-
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.returncode is None
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate(timeout_s=STOP_TIMEOUT_S)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
+        output = self._folder / "output.txt"
+        return processes.start([self._server], env=self._environment(), cwd=self._folder, output=output)
 
     def close(self) -> None:
-        self.kill()
+        super().close()
         if self._epmd is not None:
             self._epmd.kill()
-
-    def log(self) -> str:
-        return self._process.text()[-LOG_CHARACTERS:] if self._process is not None else ""
 
     def _configure(self) -> None:
         ports = {"amqp": self._amqp, "stomp": self.stomp, "management": self.management}
@@ -102,8 +84,9 @@ class RabbitMQ:
         }
 
 
-def broker(rig: RabbitMQ) -> TestBroker:
+def make(server: Path, folder: Path) -> TestBroker:
     """The node as tests see it."""
+    rig = RabbitMQ(server, folder)
     return TestBroker(
         name="rabbitmq",
         port=rig.stomp,

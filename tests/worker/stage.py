@@ -21,6 +21,14 @@ from tests.support.waiting import until
 QUICK = {"POLL_INTERVAL": 0.3, "LEASE": 3.0, "HEARTBEAT": 0.3, "STALE_AFTER": 1.5}
 
 
+def database_url(timeout_s: int) -> str:
+    """The test's database for other processes."""
+    at = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{at['NAME']}?timeout={timeout_s}"
+    return f"postgresql://{at['USER']}:{at['PASSWORD']}@{at['HOST']}:{at['PORT']}/{at['NAME']}"
+
+
 class Stage:
     """One test's world."""
 
@@ -52,10 +60,12 @@ class Stage:
             name=name, handler=f"tests.worker.sample.handlers.{handler}", **{**defaults, **fields}
         )
 
-    def worker(self, *, wait_s: float = 10.0, database_timeout: int = 20, **settings: float) -> ManagedProcess:
-        """Start ``runworker stomp``. ``settings`` are keys of STOMPCONSOLE."""
+    def worker(
+        self, *, wait_s: float = 10.0, database_timeout: int = 20, redis: str = "", **settings: float
+    ) -> ManagedProcess:
+        """Start ``runworker stomp``. ``settings`` are keys of STOMPCONSOLE, ``redis`` is a URL."""
         environment = self.environment(wait_s=wait_s, database_timeout=database_timeout, **settings)
-        process = processes.start_manage("runworker", "stomp", env=environment)
+        process = processes.start_manage("runworker", "stomp", env={**environment, "REDIS_URL": redis})
         self._workers.append(process)
         return process
 
@@ -63,7 +73,7 @@ class Stage:
         """The environment of a process that plays here."""
         return {
             "DJANGO_SETTINGS_MODULE": "tests.worker.settings",
-            "DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}?timeout={database_timeout}",
+            "DATABASE_URL": database_url(database_timeout),
             "SECRET_KEY": "tests-need-no-secret",
             "TEST_STOMPCONSOLE": json.dumps({**QUICK, **settings}),
             "TEST_GRACEFUL_WAIT": str(wait_s),

@@ -78,9 +78,9 @@ def test_a_lease_that_has_run_out_is_anybodys(consumer: Consumer) -> None:
     first.ensure([slot(consumer)])
     lease = won(first.acquire(slot(consumer)))
     Subscription.objects.update(lease_until=LONG_AGO)
-    assert first.renew({slot(consumer): lease.pk}).lost == {slot(consumer)}
+    assert first.renew({slot(consumer): lease}).lost == {slot(consumer)}
     assert second.acquire(slot(consumer)) is not None
-    assert first.renew({slot(consumer): lease.pk}).lost == {slot(consumer)}
+    assert first.renew({slot(consumer): lease}).lost == {slot(consumer)}
 
 
 def test_a_lease_lasts_as_long_as_it_says_by_the_databases_clock(consumer: Consumer) -> None:
@@ -97,14 +97,14 @@ def test_the_deadline_of_a_lease_counts_from_before_the_database_was_asked(consu
     mine.ensure([slot(consumer)])
     lease = won(mine.acquire(slot(consumer)))
     assert lease.deadline_s == 100.0 + 10.0 * SAFE_PART
-    assert mine.renew({slot(consumer): lease.pk}).deadline_s == 200.0 + 10.0 * SAFE_PART
+    assert mine.renew({slot(consumer): lease}).deadline_s == 200.0 + 10.0 * SAFE_PART
 
 
 def test_all_leases_are_renewed_at_once_and_the_lost_ones_named(consumer: Consumer) -> None:
     mine, other = leases(), leases()
     keys = [slot(consumer, name) for name in "012"]
     mine.ensure(keys)
-    held = {key: won(mine.acquire(key)).pk for key in keys}
+    held = {key: won(mine.acquire(key)) for key in keys}
     assert mine.renew(held).lost == frozenset()
     Subscription.objects.filter(slot="1").update(lease_until=LONG_AGO)
     won(other.acquire(keys[1]))
@@ -120,7 +120,7 @@ def test_all_leases_are_renewed_at_once_and_the_lost_ones_named(consumer: Consum
 def test_a_slot_that_went_with_its_consumer_is_orphaned(consumer: Consumer) -> None:
     mine = leases()
     mine.ensure([slot(consumer)])
-    held = {slot(consumer): won(mine.acquire(slot(consumer))).pk}
+    held = {slot(consumer): won(mine.acquire(slot(consumer)))}
     consumer.delete()
     renewal = mine.renew(held)
     assert (renewal.lost, renewal.orphaned) == (set(held), set(held))
@@ -139,7 +139,7 @@ def test_a_broken_slot_is_held_until_a_worker_comes_that_can_run_it(consumer: Co
     assert other.hold_broken(slot(consumer), "nor here") is None
     assert able.acquire(slot(consumer)) is not None
     assert unable.hold_broken(slot(consumer), "still none") is None
-    assert unable.renew({slot(consumer): lease.pk}).lost == {slot(consumer)}
+    assert unable.renew({slot(consumer): lease}).lost == {slot(consumer)}
 
 
 def test_totals_go_on_where_the_last_holder_left_them(consumer: Consumer) -> None:

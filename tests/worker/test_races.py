@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import uuid
@@ -11,15 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from tests.support import processes
+from tests.support.servers import TestServer
 
 pytestmark = pytest.mark.slow
 
 SLOTS = 30
 PROCESSES = 4
-POSTGRES = os.environ.get("STOMPCONSOLE_TEST_POSTGRES", "")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -30,12 +30,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         migrate(url)
         yield url
         return
-    if not POSTGRES:
-        pytest.skip("STOMPCONSOLE_TEST_POSTGRES is not set")
-    psycopg = pytest.importorskip("psycopg")
+    postgres: TestServer = request.getfixturevalue("postgres")
     name = f"stompconsole_{uuid.uuid4().hex[:12]}"
-    url = urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
-    with psycopg.connect(POSTGRES, autocommit=True) as server:
+    url = urlsplit(postgres.url)._replace(path=f"/{name}").geturl()
+    with psycopg.connect(postgres.url, autocommit=True) as server:
         server.execute(f'CREATE DATABASE "{name}"')
         try:
             migrate(url)

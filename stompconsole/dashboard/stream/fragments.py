@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 Fragments = Mapping[str, str]
@@ -27,5 +27,5 @@ def as_html(fragments: Fragments) -> SafeString:
 
 def as_event(fragments: Fragments) -> bytes:
     """As one server-sent event (WHATWG HTML, 9.2.6). An empty one still says that the server is there."""
-    lines = as_html(fragments).splitlines() or [format_html("<i></i>")]
+    lines = as_html(fragments).splitlines() or ["<i></i>"]
     return "".join([f"event: {EVENT}\n", *(f"data: {line}\n" for line in lines), "\n"]).encode()

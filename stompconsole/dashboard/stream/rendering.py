@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 
-from django.db import close_old_connections, connections
+from django.db import DatabaseError, connections
+from django.db.models import Q
 from django.utils import timezone
 
 from stompconsole.dashboard import consumer_page, overview, progress
@@ -16,10 +18,12 @@ from stompconsole.dashboard.stream.topics import Page, Topic
 from stompconsole.dashboard.tiles import replays_now, tiles
 from stompconsole.dashboard.workers_page import workers_fragments
 from stompconsole.metrics.lines import Live
-from stompconsole.metrics.queries import live
+from stompconsole.metrics.queries import DeadLetterCounts, live
 from stompconsole.metrics.series import Window
 from stompconsole.metrics.spans import Span
 from stompconsole.models import Replay
+
+JUST_ENDED = timedelta(minutes=10)
 
 
 class PageRenderer:
@@ -27,12 +31,17 @@ class PageRenderer:
 
     def __init__(self) -> None:
         self._windows: dict[Span, Window] = {}
+        self._dead = DeadLetterCounts()
 
     def render(self, topics: Iterable[Topic]) -> Mapping[Topic, Fragments]:
         """Each topic once; what they share is read once."""
-        close_old_connections()
-        tick = _Tick(self._windows)
-        return {topic: tick.fragments(topic) for topic in topics}
+        tick = _Tick(self._windows, self._dead)
+        try:
+            return {topic: tick.fragments(topic) for topic in topics}
+        except DatabaseError:
+            # The connection may be dead for good; the next tick opens its own.
+            self.close()
+            raise
 
     def close(self) -> None:
         """Give the connection back."""
@@ -42,8 +51,9 @@ class PageRenderer:
 class _Tick:
     """One tick: what was read for one topic serves the next."""
 
-    def __init__(self, windows: dict[Span, Window]) -> None:
+    def __init__(self, windows: dict[Span, Window], dead: DeadLetterCounts) -> None:
         self._windows = windows
+        self._dead = dead
         self._live: dict[Span, Live] = {}
 
     def fragments(self, topic: Topic) -> Fragments:
@@ -76,7 +86,7 @@ class _Tick:
 
     def _now(self, span: Span) -> Live:
         if span not in self._live:
-            self._live[span] = live(self._windows.setdefault(span, Window(span)))
+            self._live[span] = live(self._windows.setdefault(span, Window(span)), self._dead)
         return self._live[span]
 
 
@@ -90,7 +100,8 @@ def _of_dead_letter(topic: Topic) -> Fragments:
 
 def _of_replays(_topic: Topic) -> Fragments:
     now = timezone.now()
-    rows = Replay.objects.filter(state__in=progress.UNDER_WAY)
+    # Those that have just ended too: their last change has to reach the page.
+    rows = Replay.objects.filter(Q(state__in=progress.UNDER_WAY) | Q(finished_at__gt=now - JUST_ENDED))
     return {f"replay-{row.replay.pk}": progress.summary_html(row, now) for row in progress.progress_of_all(rows, now)}
 
 
@@ -106,4 +117,4 @@ def _of_workers(_topic: Topic) -> Fragments:
 
 def render_once(topic: Topic) -> Fragments:
     """The fragments of one topic, for a client that polls."""
-    return _Tick({}).fragments(topic)
+    return _Tick({}, DeadLetterCounts()).fragments(topic)

@@ -14,7 +14,7 @@ from stompconsole.dashboard.access import OPERATE, console_view, operator
 from stompconsole.dashboard.formdata import reason_in
 from stompconsole.dashboard.links import back, definitions_url
 from stompconsole.dashboard.news import newest
-from stompconsole.dashboard.paging import NOT_IN_LISTS
+from stompconsole.dashboard.paging import NOT_IN_LISTS, SECRETS
 from stompconsole.dashboard.stream.topics import Page, Topic
 from stompconsole.deadletters.selection import Filters
 from stompconsole.metrics.lines import ConsumerLine, Live
@@ -89,7 +89,7 @@ def resume(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def _consumer(name: str) -> Consumer:
-    row = Consumer.objects.select_related("broker").filter(name=name).first()
+    row = Consumer.objects.select_related("broker").defer(*SECRETS).filter(name=name).first()
     if row is None:
         raise Http404(_no_such(name))
     return row

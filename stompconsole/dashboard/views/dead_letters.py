@@ -20,7 +20,7 @@ from stompconsole.dashboard.letter import bodies
 from stompconsole.dashboard.letter import page as letter_page
 from stompconsole.dashboard.letter.headers import grouped
 from stompconsole.dashboard.news import newest
-from stompconsole.dashboard.paging import NOT_IN_LISTS, neighbours, newer_than, page_of
+from stompconsole.dashboard.paging import NOT_IN_LISTS, SECRETS, neighbours, newer_than, page_of
 from stompconsole.dashboard.stream.topics import Page, Topic
 from stompconsole.dashboard.tabs import list_filters, list_query, tabs
 from stompconsole.deadletters.selection import Filters, undo_possible_since
@@ -132,7 +132,12 @@ def dead_letter_body(_request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 
 def _letter(pk: uuid.UUID) -> DeadLetter:
-    letter = DeadLetter.objects.select_related("consumer__broker").filter(pk=pk).first()
+    letter = (
+        DeadLetter.objects.select_related("consumer__broker")
+        .defer(*(f"consumer__{name}" for name in SECRETS))
+        .filter(pk=pk)
+        .first()
+    )
     if letter is None:
         raise Http404("There is no such dead letter. It may have been deleted after it was discarded.")
     return letter

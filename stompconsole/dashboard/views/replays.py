@@ -14,11 +14,11 @@ from stompconsole.dashboard.access import REPLAY, Operator, console_view, operat
 from stompconsole.dashboard.choice import Choice, Confirmed
 from stompconsole.dashboard.formdata import reason_in, texts
 from stompconsole.dashboard.links import back
-from stompconsole.dashboard.paging import NOT_IN_LISTS, page_of
+from stompconsole.dashboard.paging import page_of
 from stompconsole.dashboard.stream.topics import Page, Topic
 from stompconsole.dashboard.tabs import list_query
 from stompconsole.deadletters.selection import Planned, cancel_replay, replay_matching, replay_selected
-from stompconsole.models import Replay, ReplayItem
+from stompconsole.models import Replay
 
 LIST = "stompconsole:dead-letters"
 PAGE_SIZE = 20
@@ -98,17 +98,11 @@ def replay(request: HttpRequest, pk: int) -> HttpResponse:
         "progress": going,
         "summary": progress.summary_html(going, now),
         "troubles": progress.troubles_html(going),
-        "items": _first_items(row),
+        "items": progress.items_html(row),
         "now": now,
     }
     topic = Topic(page=Page.REPLAY, subject=str(pk)) if going.pending else None
     return shell.page(request, "replay.html", context, section="replays", topic=topic)
-
-
-def _first_items(row: Replay) -> list[ReplayItem]:
-    """Some of its items: by the alphabet of their states what failed again comes first."""
-    heavy = [f"dead_letter__{field}" for field in NOT_IN_LISTS]
-    return list(row.items.select_related("dead_letter").defer(*heavy).order_by("state", "pk")[:PAGE_SIZE])
 
 
 @require_POST

@@ -1,0 +1,170 @@
+"""Replays: planned, confirmed, watched, cancelled."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from stompconsole.models import AuditEntry, DeadLetter, DeadLetterState, Replay, ReplayItem, ReplayState
+from tests.dashboard import rows
+from tests.dashboard.reading import elements, html, inside, text
+
+PLAN = "/console/replays/new/"
+
+
+def confirm(client: Client, url: str, **fields: str) -> Replay | None:
+    """Read the plan, then send its form as it stands."""
+    page = client.get(url)
+    hidden: dict[str, list[str]] = {}
+    for field in elements(page, "input", type="hidden"):
+        hidden.setdefault(field["name"], []).append(field["value"])
+    wanted = {name: values for name, values in hidden.items() if name in ("id", "scope", "as_of", "count", "consumer")}
+    client.post(PLAN, {**wanted, **fields})
+    return Replay.objects.order_by("pk").last()
+
+
+def test_a_list_leads_to_a_plan_with_the_choice_in_its_url(client: Client) -> None:
+    letter = rows.make_letter(rows.make_consumer())
+    assert client.post(PLAN, {"id": [str(letter.pk)]})["Location"] == f"{PLAN}?id={letter.pk}"
+    assert client.post(PLAN, {"scope": "matching", "consumer": "a", "text": "b"})["Location"] == (
+        f"{PLAN}?scope=matching&consumer=a&text=b"
+    )
+    assert Replay.objects.count() == 0
+
+
+def test_a_choice_of_nothing_goes_back_to_the_list_and_says_so(client: Client) -> None:
+    for data in ({}, {"id": ["nope", ""]}):
+        response = client.post(PLAN, {**data, "next": "/console/dead-letters/?state=all"}, follow=True)
+        assert response.redirect_chain == [("/console/dead-letters/?state=all", 302)]
+        assert "Nothing was selected" in text(response)
+
+
+def test_the_plan_says_what_it_holds_before_anything_is_done(client: Client) -> None:
+    consumer = rows.make_consumer(name="orders")
+    for _ in range(3):
+        rows.make_letter(consumer)
+    rows.make_letter(consumer, error_type="TimeoutError", replays=1)
+    rows.make_letter(consumer, origin="")
+    rows.make_letter(None)
+    page = text(client.get(f"{PLAN}?scope=matching"))
+    assert "Replay 6 messages" in page
+    assert "KeyError 5 TimeoutError 1" in page
+    assert "/queue/orders 5 not known 1" in page
+    assert "Replayed before 1 Origin not known 1 Consumer is gone 1" in page
+    assert "it is skipped and stays dead" in page
+    assert "Dead letters of orders." in text(client.get(f"{PLAN}?scope=matching&consumer=orders"))
+    assert Replay.objects.count() == 0
+
+
+def test_confirming_a_selection_makes_the_replay(client: Client) -> None:
+    letters = [rows.make_letter(rows.make_consumer()) for _ in range(3)]
+    replay = confirm(client, f"{PLAN}?id={letters[0].pk}&id={letters[1].pk}", reason="deployed\0")
+    assert replay is not None
+    assert (replay.total, replay.reason) == (2, "deployed")
+    assert set(replay.items.values_list("dead_letter_id", flat=True)) == {letters[0].pk, letters[1].pk}
+    entry = AuditEntry.objects.get()
+    assert (entry.actor_name, entry.detail, entry.remote_address) == ("operator", "deployed", "127.0.0.1")
+
+
+def test_what_arrives_after_the_count_is_not_part_of_the_replay(client: Client) -> None:
+    consumer = rows.make_consumer(name="orders")
+    rows.make_letter(consumer)
+    rows.make_letter(rows.make_consumer())
+    page = client.get(f"{PLAN}?scope=matching&consumer=orders")
+    [as_of] = elements(page, "input", name="as_of")
+    rows.make_letter(consumer, ago_s=-1)
+    form = {"scope": "matching", "consumer": "orders", "as_of": as_of["value"], "count": "1"}
+    response = client.post(PLAN, form)
+    replay = Replay.objects.get()
+    assert response["Location"] == replay.get_absolute_url()
+    assert replay.total == 1
+
+
+def test_two_clicks_make_one_replay(client: Client) -> None:
+    letter = rows.make_letter(rows.make_consumer())
+    confirm(client, f"{PLAN}?id={letter.pk}")
+    form = {"id": str(letter.pk), "as_of": timezone.now().isoformat(), "count": "1"}
+    response = client.post(PLAN, form, follow=True)
+    assert Replay.objects.count() == 1
+    assert "None of them is dead any more" in text(response)
+
+
+@pytest.mark.parametrize("count", ["", "x", "-1", "9" * 40, "²"])
+def test_a_confirmation_that_makes_no_sense_leads_back_to_the_plan(client: Client, count: str) -> None:
+    rows.make_letter(rows.make_consumer())
+    form = {"scope": "matching", "as_of": timezone.now().isoformat(), "count": count}
+    assert client.post(PLAN, form)["Location"] == f"{PLAN}?scope=matching"
+    assert client.post(PLAN, {**form, "count": "1", "as_of": "yesterday"})["Location"] == f"{PLAN}?scope=matching"
+    assert Replay.objects.count() == 0
+
+
+@pytest.mark.parametrize("query", ["", "?id=nope", "?id=%00", "?scope=matching&consumer=nope", "?scope=nope"])
+def test_a_plan_of_nothing_says_so(client: Client, query: str) -> None:
+    rows.make_letter(rows.make_consumer())
+    assert "Nothing to replay" in text(client.get(PLAN + query))
+
+
+def make_replay(**counts: int) -> Replay:
+    """A replay with so many items in each state; a blank is written as an underscore."""
+    replay = Replay.objects.create(selection="all", state="running", total=sum(counts.values()))
+    now = timezone.now()
+    for state, count in counts.items():
+        for _ in range(count):
+            item = {"state": state.replace("_", " "), "active": state == "waiting"}
+            sent = None if state == "waiting" else now
+            ReplayItem.objects.create(replay=replay, dead_letter=rows.make_letter(None), sent_at=sent, **item)
+    return replay
+
+
+def test_a_replay_shows_how_it_goes(client: Client) -> None:
+    replay = make_replay(waiting=4, sent=1, processed=3, failed_again=1, skipped=1)
+    page = client.get(replay.get_absolute_url())
+    assert "3 processed1 sent1 failed again1 skipped4 to send" in text(page)
+    assert inside(page, "sentence") == (
+        "3 of 10 messages processed, 1 failed again, 1 sent and not yet handled, 1 skipped, 4 still to send."
+    )
+    assert "KeyError 1" in text(page)
+    assert elements(page, "rect", **{"class": "processed", "width": "300.0"})
+    assert "/s · about" in text(page)
+
+
+def test_a_replay_that_is_over_can_not_be_cancelled(client: Client) -> None:
+    replay = make_replay(processed=2)
+    Replay.objects.update(state=ReplayState.DONE)
+    page = client.get(replay.get_absolute_url())
+    assert inside(page, "sentence") == "2 of 2 messages processed."
+    assert elements(page, "i", **{"data-over": ""})
+    assert "had ended before" in text(client.post(reverse("stompconsole:replay-cancel", args=[replay.pk]), follow=True))
+
+
+def test_cancelling_gives_back_what_was_not_sent(client: Client) -> None:
+    letter = rows.make_letter(rows.make_consumer())
+    replay = confirm(client, f"{PLAN}?id={letter.pk}")
+    assert replay is not None
+    client.post(reverse("stompconsole:replay-cancel", args=[replay.pk]))
+    replay.refresh_from_db()
+    assert replay.state == ReplayState.CANCELLED
+    assert DeadLetter.objects.get().state == DeadLetterState.DEAD
+
+
+def test_all_replays_are_listed_newest_first(client: Client) -> None:
+    first, second = make_replay(processed=1), make_replay(waiting=2)
+    page = client.get("/console/replays/")
+    links = [link["href"] for link in elements(page, "a", **{"class": "name"})]
+    assert links == [second.get_absolute_url(), first.get_absolute_url()]
+    assert "1 processed" in text(page)
+
+
+def test_no_replay_yet_leads_to_the_dead_letters(client: Client) -> None:
+    assert "Nothing has been replayed yet" in text(client.get("/console/replays/"))
+
+
+def test_hostile_text_comes_out_as_text(client: Client) -> None:
+    replay = make_replay(skipped=1, failed_again=1)
+    Replay.objects.update(selection=rows.HOSTILE, reason=rows.HOSTILE, note=rows.HOSTILE)
+    ReplayItem.objects.update(note=rows.HOSTILE)
+    DeadLetter.objects.update(error_type=rows.HOSTILE, origin=rows.HOSTILE, state="dead")
+    for url in (replay.get_absolute_url(), "/console/replays/", f"{PLAN}?scope=matching&text=%3Cscript%3Ealert"):
+        assert "<script>alert" not in html(client.get(url))
