@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from django.db import connection
 
+from tests.support import databases
 from tests.support.brokers import TestBroker
 from tests.support.dev_rig import dev_broker
 from tests.support.pool import BROKERS, KINDS, ServerPool
@@ -16,15 +19,27 @@ from tests.support.servers import TestServer
 
 ANY_BROKER = ["devbroker", *(pytest.param(kind, marks=pytest.mark.broker) for kind in BROKERS)]
 
+DATABASE_FIXTURES = {"db", "transactional_db"}
+
+CHOOSING = ("any_broker", "any_database")
+"""Fixtures of many kinds: their parameter names the chosen one."""
+
 _pool_key = pytest.StashKey[ServerPool]()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses a real broker, database or Redis, so that ``-m "not broker"`` leaves it out."""
+    """Mark what uses a real server, so that ``-m "not broker"`` leaves it out, and what uses rows."""
     for item in items:
         if _kinds_of(item):
             item.add_marker(pytest.mark.broker)
+        if item.get_closest_marker("django_db") or DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.rows)
+
+
+def pytest_report_header() -> str:
+    """Which database the rows of this run are in."""
+    return f"database: {connection.vendor}"
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -48,8 +63,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def _kinds_of(item: pytest.Item) -> set[str]:
     fixtures = set(getattr(item, "fixturenames", ()))
     callspec = getattr(item, "callspec", None)
-    # A fixture of many kinds names the chosen one by its parameter.
-    chosen = {value for value in callspec.params.values() if isinstance(value, str)} if callspec else set()
+    chosen = {callspec.params.get(name) for name in CHOOSING} if callspec else set()
     return set(KINDS) & (fixtures | chosen)
 
 
@@ -80,6 +94,19 @@ def postgres(server_pool: ServerPool) -> TestServer:
 def redis(server_pool: ServerPool) -> TestServer:
     """A running Redis."""
     return server_pool.server("redis")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.broker)])
+def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty, migrated database that several processes can use: on SQLite, on PostgreSQL."""
+    if request.param == "sqlite":
+        url = databases.sqlite_database(tmp_path)
+        databases.migrate(url)
+        yield url
+        return
+    with databases.postgres_database(request.getfixturevalue("postgres")) as url:
+        databases.migrate(url)
+        yield url
 
 
 @pytest.fixture

@@ -39,7 +39,8 @@ def freeze(replay: Replay, choices: Iterable[QuerySet[DeadLetter]]) -> int:
     frozen = transitions.of_items(items)
     transitions.lock(frozen)
     # Discarded, or sent and back, between the reading and the lock: not ours any more.
-    for ids in _portions(list(frozen.exclude(state=DeadLetterState.DEAD).values_list("pk", flat=True))):
+    states = frozen.values_list("pk", "state").iterator(chunk_size=2_000)
+    for ids in _portions([pk for pk, state in states if state != DeadLetterState.DEAD]):
         items.filter(dead_letter_id__in=ids).delete()
     replay.total = frozen.update(state=DeadLetterState.REPLAYING, state_at=timezone.now())
     replay.save(update_fields=["total"])

@@ -112,18 +112,20 @@ def portion(replay_id: int, after_item: int, without: Collection[str]) -> Portio
 
 
 def _next_items(replay_id: int, after_item: int, without: Collection[str]) -> list[int]:
-    waiting = ReplayItem.objects.filter(
-        replay_id=replay_id, replay__state=ReplayState.RUNNING, state=ReplayItemState.WAITING, pk__gt=after_item
-    )
+    if not Replay.objects.filter(pk=replay_id, state=ReplayState.RUNNING).exists():
+        return []
+    waiting = ReplayItem.objects.filter(replay_id=replay_id, state=ReplayItemState.WAITING, pk__gt=after_item)
     if without:
         waiting = waiting.exclude(dead_letter__consumer__broker__name__in=without)
+    items = list(waiting.order_by("pk").values_list("pk", "dead_letter_id")[:PORTION])
+    sizes = dict(transitions.by_id([pk for _, pk in items]).values_list("pk", "body_size"))
     chosen: list[int] = []
     size = 0
-    for pk, body_size in waiting.order_by("pk").values_list("pk", "dead_letter__body_size")[:PORTION]:
-        size += body_size
+    for item_id, dead_letter_id in items:
+        size += sizes.get(dead_letter_id, 0)
         if chosen and size > PORTION_BYTES:
             break
-        chosen.append(pk)
+        chosen.append(item_id)
     return chosen
 
 

@@ -30,6 +30,9 @@ REFUSALS_TO_BLAME = 2
 STOP_GRACE_S = 2.0
 """How long receipts are still waited for once the worker is asked to stop."""
 
+LONGEST_WAIT_S = 120.0
+"""How long a portion is waited for at most. The sender fails it long before, connecting to a standby included."""
+
 
 @dataclass(slots=True)
 class Results:
@@ -136,8 +139,8 @@ class Resender:
         stopping = asyncio.ensure_future(self._stop.wait())
         everything = asyncio.ensure_future(asyncio.wait(waited))
         try:
-            await asyncio.wait({everything, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({everything}, timeout=STOP_GRACE_S if not everything.done() else None)
+            await asyncio.wait({everything, stopping}, return_when=asyncio.FIRST_COMPLETED, timeout=LONGEST_WAIT_S)
+            await asyncio.wait({everything}, timeout=STOP_GRACE_S)
         finally:
             stopping.cancel()
             # Waiting is cancelled, the futures are not: a sender must find its own as it left them.
@@ -147,7 +150,7 @@ class Resender:
 
 def _error_of(future: asyncio.Future[None]) -> StompConsoleError | None:
     if not future.done():
-        return ReceiptTimeout("the worker stopped before the broker confirmed")
+        return ReceiptTimeout("the broker had not confirmed when the worker stopped waiting")
     error = future.exception()
     if error is None or isinstance(error, StompConsoleError):
         return error

@@ -49,8 +49,9 @@ def store(messages: Sequence[Captured], consumer_id: int, consumer_name: str) ->
     new = [message for message in fresh if message.dead_letter_id not in known]
     # Of two deaths of one new message the later one is kept in the row, both as failures.
     rows = {message.dead_letter_id: _row(message, owners, now) for message in new}
-    DeadLetter.objects.bulk_create(rows.values())
-    Failure.objects.bulk_create([_failure(message) for message in fresh])
+    # In the order of ids: of two workers that are given the same, one waits for the other and none in a circle.
+    DeadLetter.objects.bulk_create([rows[pk] for pk in sorted(rows)])
+    Failure.objects.bulk_create(sorted(map(_failure, fresh), key=lambda failure: failure.pk))
     _come_back([message for message in fresh if message.dead_letter_id in known], known, owners, now)
 
 

@@ -11,6 +11,9 @@ from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
+LONGEST_WAIT_S = 3_600.0
+"""Waited at a time: what is due in a hundred thousand years is more than a condition can wait for."""
+
 
 class Alarm:
     """Runs actions after a delay, each on its one thread; they must be quick. Ends at ``stop``."""
@@ -57,5 +60,5 @@ class Alarm:
                 wait_s = self._due[0][0] - time.monotonic() if self._due else None
                 if wait_s is not None and wait_s <= 0:
                     return heapq.heappop(self._due)[2]
-                self._changed.wait(wait_s)
+                self._changed.wait(min(wait_s, LONGEST_WAIT_S) if wait_s is not None else None)
             return None

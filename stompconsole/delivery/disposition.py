@@ -47,9 +47,16 @@ def failure_of(error: BaseException) -> Failure:
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     if isinstance(error, HandlerSignal):
-        return Failure(error_type=kind.__name__, message=str(error))
+        return Failure(error_type=kind.__name__, message=_words(error))
     text = "".join(traceback.format_exception(error))
-    return Failure(error_type=name, message=str(error), traceback=text)
+    return Failure(error_type=name, message=_words(error), traceback=text)
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - the team's exception may fail at this too: that must not keep its message from being settled
+        return "(its text can't be made: str() of it fails)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,13 +109,18 @@ def without_ours(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _first_bytes(text: str, limit: int) -> str:
-    data = text.encode()
-    return text if len(data) <= limit else data[: limit - 3].decode(errors="ignore") + "…"
+    data = _sendable(text)
+    return data.decode() if len(data) <= limit else data[: limit - 3].decode(errors="ignore") + "…"
 
 
 def _last_bytes(text: str, limit: int) -> str:
-    data = text.encode()
-    return text if len(data) <= limit else "…" + data[-(limit - 3) :].decode(errors="ignore")
+    data = _sendable(text)
+    return data.decode() if len(data) <= limit else "…" + data[-(limit - 3) :].decode(errors="ignore")
+
+
+def _sendable(text: str) -> bytes:
+    # Errors quote bodies, and JSON can hold a NUL and half a character: a header can't.
+    return text.replace("\0", "\\0").encode(errors="backslashreplace")
 
 
 def _int(text: str) -> int:

@@ -51,6 +51,10 @@ class GivingUp:
         return self._consumer.ack_mode is AckMode.CLIENT_INDIVIDUAL
 
     def _send(self, delivery: Delivery, headers: dict[str, str], pause_s: float) -> None:
+        if not delivery.alive:
+            # The broker gives it again: a dead letter now would be one of a message that is yet to be handled.
+            self.trouble = ""
+            return
         sent = self._sender.send(self._consumer.dead_letters, headers, delivery.body)
 
         def finish() -> None:
@@ -58,7 +62,7 @@ class GivingUp:
             if error is None:
                 self._tell("")
                 delivery.ack()
-            elif delivery.alive:
+            else:
                 self._tell(f"dead letters can't be sent to {self._consumer.dead_letters}: {error}")
                 again = min(pause_s * 2, LONGEST_PAUSE_S)
                 delivery.settlement.after(pause_s, lambda: self._send(delivery, headers, again))

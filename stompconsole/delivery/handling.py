@@ -13,7 +13,7 @@ from contextlib import suppress
 from stompconsole.brokers import Dialect
 from stompconsole.delivery import codecs, envelope, retry
 from stompconsole.delivery.codecs import UnreadableBody
-from stompconsole.delivery.disposition import ACK, Ack, DeadLetter, Disposition, Failure, TryAgain
+from stompconsole.delivery.disposition import ACK, Ack, DeadLetter, Disposition, Failure, TryAgain, failure_of
 from stompconsole.delivery.giving_up import GivingUp
 from stompconsole.delivery.observer import Observer
 from stompconsole.delivery.payload import Handler, Payload
@@ -22,6 +22,9 @@ from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import ConsumerSpec
 
 logger = logging.getLogger(__name__)
+
+TELL_EVERY_S = 0.5
+"""How long outcomes are counted in silence: a batch of slow messages takes minutes."""
 
 NACKED = Failure(error_type="nack", message="the handler called nack()")
 
@@ -44,25 +47,30 @@ class HandlerWork:
 
     def process(self, batch: Sequence[Delivery], dialect: Dialect) -> None:
         self._observer.received(len(batch))
-        acked = retried = dead_lettered = 0
-        seconds = []
+        counted = _Counted(self._observer)
         for delivery in batch:
+            if not delivery.wanted:
+                delivery.settlement.leave(delivery)
+                continue
             started = time.perf_counter()
             disposition = self._handle(delivery)
-            seconds.append(time.perf_counter() - started)
+            ended = time.perf_counter()
+            counted.seconds.append(ended - started)
             match disposition:
                 case Ack():
-                    acked += 1
+                    counted.acked += 1
                     self._settle(delivery)
                 case TryAgain(delay_s=delay_s, failure=failure):
-                    retried += 1
+                    counted.retried += 1
                     self._log(delivery, failure, f"is tried again in {delay_s:.1f} s")
                     delivery.settlement.again(delivery, delay_s)
                 case DeadLetter(failure=failure):
-                    dead_lettered += 1
+                    counted.dead_lettered += 1
                     self._log(delivery, failure, "is dead-lettered")
                     self._giving_up.give_up(delivery, failure, dialect)
-        self._observer.handled(acked=acked, retried=retried, dead_lettered=dead_lettered, seconds=seconds)
+            if ended - counted.since > TELL_EVERY_S:
+                counted.tell()
+        counted.tell()
 
     def close(self) -> None:
         """End the event loop of this thread, if an async handler had one."""
@@ -100,6 +108,8 @@ class HandlerWork:
                 logger.warning("the handler of %s raised after it had called ack()", self._spec.name, exc_info=error)
                 return ACK
             delivery.failed()
+            if choice.nacked:
+                return DeadLetter(failure=failure_of(error))
             return retry.decide(error, delivery.attempts, self._spec.retry)
         if choice.nacked:
             delivery.failed()
@@ -126,6 +136,28 @@ class HandlerWork:
             outcome,
             extra={"consumer": self._spec.name, "destination": delivery.destination, "message_id": delivery.message_id},
         )
+
+
+class _Counted:
+    """Outcomes of a batch that the observer has not been told yet."""
+
+    __slots__ = ("_observer", "acked", "dead_lettered", "retried", "seconds", "since")
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._reset()
+
+    def tell(self) -> None:
+        if self.seconds:
+            self._observer.handled(
+                acked=self.acked, retried=self.retried, dead_lettered=self.dead_lettered, seconds=self.seconds
+            )
+            self._reset()
+
+    def _reset(self) -> None:
+        self.acked = self.retried = self.dead_lettered = 0
+        self.seconds: list[float] = []
+        self.since = time.perf_counter()
 
 
 class _ByHand:

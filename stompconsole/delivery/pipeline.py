@@ -8,14 +8,19 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Protocol
 
 from stompconsole.brokers import Dialect
-from stompconsole.delivery.settlement import Delivery
+from stompconsole.delivery.settlement import Delivery, Settlement
 from stompconsole.errors import WorkFailed
 
 logger = logging.getLogger(__name__)
+
+_settlement_of = attrgetter("settlement")
 
 
 class Work(Protocol):
@@ -66,14 +71,17 @@ class Pipeline:
         self.empty()
         for _ in self._threads:
             self._inbox.put(None)
+        deadline = time.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self) -> None:
         try:
             while (first := self._inbox.get()) is not None:
-                self._process([delivery for delivery in self._fill(first) if delivery.alive])
+                # While a handler was busy a session may have ended and another begun.
+                for settlement, batch in groupby(self._fill(first), key=_settlement_of):
+                    self._process(settlement, list(batch))
         finally:
             self._work.close()
 
@@ -90,17 +98,16 @@ class Pipeline:
             pass
         return batch
 
-    def _process(self, batch: list[Delivery]) -> None:
-        if not batch:
+    def _process(self, settlement: Settlement, batch: Sequence[Delivery]) -> None:
+        taken = settlement.take(batch)
+        if not taken:
             return
-        settlement = batch[-1].settlement
-        settlement.take(len(batch))
         try:
-            self._work.process(batch, self.dialect)
+            self._work.process(taken, self.dialect)
         except WorkFailed as error:
             settlement.fail(str(error))
         except Exception as error:  # a bug of ours must end this session, not this thread
-            logger.exception("processing %d messages of %s failed", len(batch), settlement.destination)
+            logger.exception("processing %d messages of %s failed", len(taken), settlement.destination)
             settlement.fail(f"internal error: {error!r}")
         if self._inbox.empty():
             settlement.flush()

@@ -23,7 +23,7 @@ from stompconsole.delivery.connecting import open_session
 from stompconsole.delivery.observer import Observer
 from stompconsole.delivery.pipeline import Pipeline, Work
 from stompconsole.delivery.settlement import Delivery, Settlement, settlement_for
-from stompconsole.delivery.specs import SubscriptionSpec, SubscriptionState
+from stompconsole.delivery.specs import AckMode, SubscriptionSpec, SubscriptionState
 from stompconsole.errors import BrokerError, ConnectFailed, StompConsoleError
 from stompconsole.transport.frames import Frame
 from stompconsole.transport.session import Session
@@ -74,6 +74,7 @@ class SubscriptionRunner:
         self._state = SubscriptionState.STARTING
         self._reason = ""
         self._destination = subscription.destination
+        self._keeps_all = subscription.ack_mode is AckMode.AUTO
 
     @property
     def status(self) -> RunnerStatus:
@@ -81,11 +82,14 @@ class SubscriptionRunner:
         open_ = session is not None and session.close_reason is None
         return RunnerStatus(
             state=self._state,
-            reason=self._reason or (self._work.trouble if self._state is SubscriptionState.RUNNING else ""),
+            reason="; ".join(filter(None, (self._reason, self._trouble()))),
             endpoint=str(session.endpoint) if session is not None and open_ else "",
             server=session.server if session is not None and open_ else "",
             in_flight=settlement.in_flight if settlement is not None else 0,
         )
+
+    def _trouble(self) -> str:
+        return self._work.trouble if self._state in {SubscriptionState.RUNNING, SubscriptionState.DRAINING} else ""
 
     def start(self) -> None:
         self._alarm.start()
@@ -117,25 +121,41 @@ class SubscriptionRunner:
         self._alarm.after(delay_s, action)
 
     def put(self, delivery: Delivery) -> None:
-        if not self._draining:
+        if self._takes_on:
             self._pipeline.put(delivery)
+
+    @property
+    def _takes_on(self) -> bool:
+        # While draining nothing new is begun: un-acked, it goes back at UNSUBSCRIBE. In auto mode nothing does.
+        return not self._draining or self._keeps_all
 
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
-        reason = ""
         while not self._draining:
             started = time.monotonic()
-            reason = self._live_one_session()
-            # Cleared before the look at draining: a drain that comes later finds it clear and sets it again.
-            self._wake.clear()
+            reason = self._live_and_tell()
             if self._draining:
                 break
             if time.monotonic() - started > STABLE_S:
                 pause_s = FIRST_PAUSE_S
             self._change(SubscriptionState.BACKING_OFF, reason)
-            self._wake.wait(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter, not a secret
+            self._pause(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter, not a secret
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         self._end()
+
+    def _pause(self, seconds: float) -> None:
+        # The end of the session before may be told only now: nothing but a drain shortens a pause.
+        deadline = time.monotonic() + seconds
+        while not self._draining and (left_s := deadline - time.monotonic()) > 0:
+            self._wake.wait(left_s)
+            self._wake.clear()
+
+    def _live_and_tell(self) -> str:
+        try:
+            return self._live_one_session()
+        except Exception as error:  # a bug of ours must not end the subscription without a word
+            logger.exception("%s failed", self._spec.name)
+            return f"internal error: {error!r}"
 
     def _end(self) -> None:
         self._alarm.stop()
@@ -157,6 +177,9 @@ class SubscriptionRunner:
             return self._serve(session)
         finally:
             session.abort("the subscription is over")
+            if not self._keeps_all:
+                # It is the broker's again; kept, it would pile up behind a handler that takes long.
+                self._pipeline.empty()
 
     def _adopt(self, session: Session) -> bool:
         # Under the lock: an abort that comes while connecting must find either no session or this one.
@@ -199,8 +222,7 @@ class SubscriptionRunner:
         def sink(frame: Frame) -> None:
             delivery = Delivery(settlement, frame.headers, frame.body)
             arrived(delivery)
-            # While draining nothing new is begun: un-acked, it goes back at UNSUBSCRIBE.
-            if not self._draining:
+            if self._takes_on:
                 put(delivery)
 
         headers = {**dialect.subscribe_headers(self._destination, self._spec.prefetch), **dict(self._spec.headers)}
@@ -208,9 +230,8 @@ class SubscriptionRunner:
         subscribed.result(self._spec.broker.receipt_timeout_s)
 
     def _refused(self, dialect: Dialect, reason: str) -> str:
-        other = dialect.undeclared(self._destination, reason)
-        if other is not None:
-            self._destination = other
+        # Back to its own spelling if the other was refused: it declares a queue that was deleted meanwhile.
+        self._destination = dialect.undeclared(self._destination, reason) or self._spec.destination
         return f"SUBSCRIBE {self._spec.destination}: {reason}"
 
     def _respelt(self) -> str:
@@ -220,14 +241,22 @@ class SubscriptionRunner:
 
     def _drain(self, session: Session, settlement: Settlement, subscription_id: str) -> None:
         self._change(SubscriptionState.DRAINING, "")
-        self._pipeline.empty()
-        settlement.wait_idle(FINISH_TIMEOUT_S)
-        settlement.flush()
+        if self._keeps_all:
+            self._unsubscribe(session, subscription_id)
+            settlement.wait_idle(FINISH_TIMEOUT_S)
+        else:
+            settlement.drain()
+            self._pipeline.empty()
+            settlement.wait_idle(FINISH_TIMEOUT_S)
+            settlement.flush()
+            self._unsubscribe(session, subscription_id)
+        session.disconnect(DISCONNECT_TIMEOUT_S)
+
+    def _unsubscribe(self, session: Session, subscription_id: str) -> None:
         try:
             session.unsubscribe(subscription_id, {}).result(UNSUBSCRIBE_TIMEOUT_S)
         except (BrokerError, FutureTimeout) as error:
             logger.info("UNSUBSCRIBE of %s was not confirmed: %s", self._spec.destination, error or "no RECEIPT")
-        session.disconnect(DISCONNECT_TIMEOUT_S)
 
     def _change(self, state: SubscriptionState, reason: str) -> None:
         self._state, self._reason = state, reason

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from stompconsole.brokers import Dialect, dialect_for
 from stompconsole.delivery.connecting import open_session
 from stompconsole.delivery.specs import BrokerSpec
-from stompconsole.errors import BrokerError, ConnectFailed, ReceiptTimeout, SessionClosed, StompConsoleError
+from stompconsole.errors import BrokerError, ConnectFailed, ReceiptTimeout, SessionClosed
 from stompconsole.transport.session import Session
 
 logger = logging.getLogger(__name__)
@@ -27,16 +27,19 @@ logger = logging.getLogger(__name__)
 CONNECT_PAUSE_S = 1.0
 """After a failed connect, further sends fail with the same reason for this long instead of trying again."""
 
+MAX_TRIES = 4
+"""How often a message is sent on account of a queue that exists with other properties."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """One SEND. ``as_sent`` is its destination as it goes on the wire; a second spelling is tried once."""
+    """One SEND, with its headers less those of the frame itself."""
 
     destination: str
     headers: dict[str, str]
     body: bytes
     done: Future[None] = field(default_factory=Future)
-    respelt: bool = False
+    tries: int = 1
 
 
 class Sender:
@@ -51,10 +54,11 @@ class Sender:
         self._dialect = Dialect()
         self._refused_until = 0.0
         self._refusal = ""
-        self._awaited: deque[tuple[float, Future[None]]] = deque()
+        self._awaited: deque[tuple[float, Session, Future[None]]] = deque()
         self._spellings: dict[str, str] = {}
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._over = False
 
     def send(self, destination: str, headers: Mapping[str, str], body: bytes) -> Future[None]:
         """SEND with a receipt. The future is done when the broker has it, or fails with ConnectFailed,
@@ -64,15 +68,22 @@ class Sender:
         given, and added for a body that holds a NUL.
         """
         job = _Job(destination=destination, headers=dict(headers), body=body)
+        # Begun, as futures call it: nobody can cancel what the broker may have carried out.
+        job.done.set_running_or_notify_cancel()
+        if not self._queue(job):
+            job.done.set_exception(SessionClosed(CLOSED))
+        return job.done
+
+    def _queue(self, job: _Job) -> bool:
+        # Under the lock: behind the None of close() nobody would look at it any more.
         with self._lock:
             if self._closed:
-                job.done.set_exception(SessionClosed("the sender is closed: the process is ending"))
-                return job.done
+                return False
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=f"{self._broker.name} sender", daemon=True)
                 self._thread.start()
-        self._jobs.put(job)
-        return job.done
+            self._jobs.put(job)
+            return True
 
     def dialect(self) -> Dialect:
         """The broker's dialect; connects if need be. Raises ConnectFailed."""
@@ -85,16 +96,18 @@ class Sender:
         with self._lock:
             self._closed = True
             thread = self._thread
-        self._jobs.put(None)
+            self._jobs.put(None)
         if thread is not None:
             thread.join(timeout_s)
-        session = self._session
+        with self._lock:
+            self._over = True
+            session = self._session
         if session is not None:
             session.disconnect(max(0.1, deadline - time.monotonic()))
 
     def _run(self) -> None:
         running = True
-        while running or (self._awaited and self._session is not None):
+        while running or self._awaited:
             try:
                 job = self._jobs.get(timeout=self._patience_s())
             except queue.Empty:
@@ -107,27 +120,30 @@ class Sender:
             self._expire()
 
     def _patience_s(self) -> float | None:
-        while self._awaited and self._awaited[0][1].done():
-            self._awaited.popleft()
+        self._forget_confirmed()
         if not self._awaited:
             return None if not self._closed else 0.0
         return max(0.0, self._awaited[0][0] - time.monotonic()) + 0.01
 
     def _expire(self) -> None:
-        while self._awaited and self._awaited[0][1].done():
-            self._awaited.popleft()
-        if self._awaited and self._awaited[0][0] < time.monotonic() and self._session is not None:
+        self._forget_confirmed()
+        if self._awaited and self._awaited[0][0] < time.monotonic():
             limit_s = self._broker.receipt_timeout_s
-            self._session.abort(f"{NOT_CONFIRMED}: no RECEIPT in {limit_s:g} s, it may be blocked or full")
+            # Its own session, which need not be the newest.
+            self._awaited[0][1].abort(f"{NOT_CONFIRMED}: no RECEIPT in {limit_s:g} s, it may be blocked or full")
+
+    def _forget_confirmed(self) -> None:
+        while self._awaited and self._awaited[0][2].done():
+            self._awaited.popleft()
 
     def _carry_out(self, job: _Job) -> None:
         try:
             session = self._open()
             sent = session.request("SEND", self._headers(job), job.body)
-        except StompConsoleError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's: the thread is everybody's
             job.done.set_exception(error)
             return
-        self._awaited.append((time.monotonic() + self._broker.receipt_timeout_s, sent))
+        self._awaited.append((time.monotonic() + self._broker.receipt_timeout_s, session, sent))
         sent.add_done_callback(lambda result: self._finish(job, result.exception()))
 
     def _headers(self, job: _Job) -> dict[str, str]:
@@ -146,11 +162,13 @@ class Sender:
             job.done.set_result(None)
             return
         other = self._dialect.undeclared(job.destination, str(error))
-        if other is not None and not job.respelt and not self._closed:
+        if other is not None:
             logger.warning("%s exists with other properties, sending to %s", job.destination, other)
             self._spellings[job.destination] = other
-            self._jobs.put(replace(job, respelt=True))
-        elif NOT_CONFIRMED in str(error):
+        # A second try may still have gone out on the session that a clash ends, and be told the same.
+        if other is not None and job.tries < MAX_TRIES and self._queue(replace(job, tries=job.tries + 1)):
+            return
+        if NOT_CONFIRMED in str(error):
             job.done.set_exception(ReceiptTimeout(str(error)))
         else:
             job.done.set_exception(error)
@@ -160,6 +178,8 @@ class Sender:
             session = self._session
             if session is not None and session.close_reason is None:
                 return session
+            if self._over:
+                raise ConnectFailed(CLOSED)
             if time.monotonic() < self._refused_until:
                 raise ConnectFailed(self._refusal)
             try:
@@ -168,11 +188,21 @@ class Sender:
                 self._refused_until = time.monotonic() + CONNECT_PAUSE_S
                 self._refusal = str(error)
                 raise
-            self._dialect = dialect_for(self._broker.kind, session.server)
-            self._session = session
+            self._adopt(session)
             return session
 
+    def _adopt(self, session: Session) -> None:
+        with self._lock:
+            if not self._over:
+                self._dialect = dialect_for(self._broker.kind, session.server)
+                self._session = session
+                return
+        # close() has given up on us while we were connecting: nobody would end this session.
+        session.abort(CLOSED)
+        raise ConnectFailed(CLOSED)
 
+
+CLOSED = "the sender is closed: the process is ending"
 NOT_CONFIRMED = "the broker does not confirm"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -38,7 +38,7 @@ class Surroundings(Protocol):
 class Delivery:
     """One message handed to us. Belongs to its session: settling it after the session's end does nothing."""
 
-    __slots__ = ("ack_id", "attempts", "body", "first_failed_at", "headers", "settled", "settlement")
+    __slots__ = ("ack_id", "attempts", "body", "first_failed_at", "headers", "in_work", "settled", "settlement")
 
     def __init__(self, settlement: Settlement, headers: dict[str, str], body: bytes) -> None:
         self.settlement = settlement
@@ -47,6 +47,7 @@ class Delivery:
         # Artemis lets a user's header "ack" come before its own; message-id is the same there.
         self.ack_id = headers.get("ack", "")
         self.settled = False
+        self.in_work = False
         self.attempts = 0
         self.first_failed_at: datetime | None = None
 
@@ -63,6 +64,11 @@ class Delivery:
     def alive(self) -> bool:
         """Whether it can still be settled."""
         return not self.settled and self.settlement.open
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a handler is still to begin with it: it can be settled, and nobody drains."""
+        return not self.settled and self.settlement.wants_more
 
     def ack(self) -> bool:
         """Settle as done; false if it was settled before or its session has ended."""
@@ -92,11 +98,16 @@ class Settlement:
         self._writing = threading.Lock()
         self._owed: deque[bytes] = deque()
         self._taken = 0
+        self._draining = False
         self._idle = threading.Condition(self._lock)
 
     @property
     def open(self) -> bool:
         return self._session.close_reason is None
+
+    @property
+    def wants_more(self) -> bool:
+        return not self._draining and self._session.close_reason is None
 
     @property
     def in_flight(self) -> int:
@@ -107,26 +118,48 @@ class Settlement:
         """A message came in; called on the io thread, in the order of arrival."""
         self.received += 1
 
-    def take(self, count: int) -> None:
-        """``count`` deliveries go into work: draining waits for them."""
+    def take(self, batch: Sequence[Delivery]) -> list[Delivery]:
+        """Those that go into work: draining waits for them. None any more once it has begun."""
         with self._lock:
-            self._taken += count
+            if not self.wants_more:
+                return []
+            taken = [delivery for delivery in batch if not delivery.settled]
+            for delivery in taken:
+                delivery.in_work = True
+            self._taken += len(taken)
+            return taken
+
+    def leave(self, delivery: Delivery) -> None:
+        """A delivery leaves work as it came; the broker gives it again."""
+        with self._lock:
+            self._leave(delivery)
+
+    def _leave(self, delivery: Delivery) -> None:
+        # Once for each time it was taken: a handler may settle by hand what waits for its retry already.
+        if delivery.in_work:
+            delivery.in_work = False
+            self._taken -= 1
+            if self._taken == 0:
+                self._idle.notify_all()
 
     def again(self, delivery: Delivery, delay_s: float) -> None:
         """A delivery leaves work unsettled, to be tried later; draining does not wait for it."""
-        with self._idle:
-            self._taken -= 1
-            self._idle.notify_all()
+        self.leave(delivery)
         self._around.after(delay_s, lambda: self._around.put(delivery))
 
     def after(self, delay_s: float, action: Callable[[], None]) -> None:
         """Run a quick action in ``delay_s`` seconds."""
         self._around.after(delay_s, action)
 
+    def drain(self) -> None:
+        """From now on nothing goes into work. What has is waited for by ``wait_idle``."""
+        with self._lock:
+            self._draining = True
+
     def wait_idle(self, timeout_s: float) -> bool:
         """Wait until nothing is in work, or the session has ended; false if that took too long."""
         with self._idle:
-            return self._idle.wait_for(lambda: self._taken == 0 or not self.open, timeout_s)
+            return self._idle.wait_for(lambda: self._taken == 0 or self._session.close_reason is not None, timeout_s)
 
     def ended(self) -> None:
         """The session has ended: whoever waits for handlers to finish waits in vain."""
@@ -160,9 +193,7 @@ class Settlement:
                 return False
             delivery.settled = True
             self.settled += 1
-            self._taken -= 1
-            if self._taken == 0:
-                self._idle.notify_all()
+            self._leave(delivery)
             first = not self._owed
             self._owe(delivery, frame)
             full = len(self._owed) >= self._limit
@@ -220,7 +251,28 @@ class CumulativeSettlement(Settlement):
 
 
 class AutoSettlement(Settlement):
-    """``auto``: the broker has forgotten the message already; nothing is written."""
+    """``auto``: the broker has forgotten the message already; nothing is written.
+
+    So it is ours alone from its arrival: it is worked off whatever becomes of its session, and draining waits for it.
+    """
+
+    @property
+    def open(self) -> bool:
+        return True
+
+    @property
+    def wants_more(self) -> bool:
+        return True
+
+    def arrived(self, delivery: Delivery) -> None:
+        super().arrived(delivery)
+        super().take([delivery])
+
+    def take(self, batch: Sequence[Delivery]) -> list[Delivery]:
+        return [delivery for delivery in batch if not delivery.settled]
+
+    def again(self, delivery: Delivery, delay_s: float) -> None:
+        self._around.after(delay_s, lambda: self._around.put(delivery))
 
     def nack(self, delivery: Delivery, headers: dict[str, str]) -> bool:
         return self.ack(delivery)

@@ -70,7 +70,8 @@ class ReplayItem(models.Model):
                 fields=["dead_letter"], condition=models.Q(active=True), name="one_active_replay_per_dead_letter"
             ),
         ]
-        indexes = [models.Index(fields=["replay", "state"])]
+        # The id: the next portion of a large replay is read in its order, without sorting what is left of it.
+        indexes = [models.Index(fields=["replay", "state", "id"])]
 
     def __str__(self) -> str:
         return f"{self.replay_id}/{self.dead_letter_id} {self.state}"

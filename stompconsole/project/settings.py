@@ -95,7 +95,9 @@ def _channel_layer() -> dict[str, Any]:
     url = os.environ.get("REDIS_URL")
     if not url:
         return {"BACKEND": "channels.layers.InMemoryChannelLayer"}
-    return {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [url]}}
+    # Without it redis-py ends a wait for the next message after 5 s, and whoever waits with it.
+    host = {"address": url, "socket_timeout": None}
+    return {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [host]}}
 
 
 CHANNEL_LAYERS = {"default": _channel_layer()}

@@ -41,7 +41,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """Who we are to the broker. ``vhost`` is the ``host`` header of CONNECT; empty means the endpoint's host."""
+    """Who we are to the broker. ``vhost`` is the ``host`` header of CONNECT; empty means ``/``, as RabbitMQ has it."""
 
     user: str = ""
     password: str = field(default="", repr=False)

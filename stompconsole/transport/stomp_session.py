@@ -1,12 +1,11 @@
 """Sessions over stomp.py: opened under a time limit, receipts as futures, an end with a reason.
 
 Threads: stomp.py's io thread runs every callback; stomp.py's heart-beat thread beats and watches. A lock
-guards the receipts awaited and the end of the session, which either thread, or a caller, may bring about.
+guards the end of the session, which either thread, or a caller, may bring about.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 import time
@@ -23,13 +22,20 @@ from stomp.utils import Frame as StompFrame
 from stompconsole.errors import BrokerRefused, ConnectFailed, LoginRefused, SessionClosed
 from stompconsole.transport import frames
 from stompconsole.transport.frames import Frame
+from stompconsole.transport.receipts import Receipts
 from stompconsole.transport.session import Endpoint, FrameSink, Login
-from stompconsole.transport.stomp_transport import StompTransport
+from stompconsole.transport.stomp_transport import NotRead, StompTransport
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_GRACE = 2.0
 """How many times its promised interval a broker may stay silent: a loaded one beats late."""
+
+LAST_WORDS_S = 5.0
+"""How long an ERROR is taken for the reason of an end that follows it."""
+
+READ_ON_S = 1.0
+"""How long a failed write waits for what the broker had said before it closed."""
 
 
 def connect(
@@ -89,13 +95,14 @@ class StompSession:
         self._lock = threading.Lock()
         self._opened = threading.Event()
         self._connected: Mapping[str, str] = {}
-        self._awaited: dict[str, Future[None]] = {}
-        self._receipt_ids = itertools.count(1)
+        self._receipts = Receipts()
         self._sinks: dict[str, FrameSink] = {}
         self._close_reason: str | None = None
         self._leaving = False
         self._close_callbacks: list[Callable[[str], None]] = []
+        self._ended = threading.Event()
         self._last_error = ""
+        self._last_error_at = 0.0
         self._transport = StompTransport(
             endpoint, vhost=login.vhost or "/", timeout_s=connect_timeout_s, on_frame=self._on_frame
         )
@@ -133,8 +140,10 @@ class StompSession:
         if self._last_error:
             raise LoginRefused(f"{self.endpoint} refused the login: {self._last_error}")
         if self._close_reason is not None:
+            trouble = f" ({self._transport.trouble})" if self._transport.trouble else ""
             raise ConnectFailed(
-                f"{self.endpoint} closed the connection at CONNECT: is it a STOMP port, and plain or TLS as configured?"
+                f"{self.endpoint} closed the connection at CONNECT{trouble}: "
+                "is it a STOMP port, and plain or TLS as configured?"
             )
 
     def on_close(self, callback: Callable[[str], None]) -> None:
@@ -156,19 +165,15 @@ class StompSession:
         return self.request("UNSUBSCRIBE", {"id": subscription_id, **headers})
 
     def request(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> Future[None]:
-        future: Future[None] = Future()
-        with self._lock:
-            if self._close_reason is not None:
-                future.set_exception(SessionClosed(self._close_reason))
-                return future
-            receipt = f"r{next(self._receipt_ids)}"
-            self._awaited[receipt] = future
+        receipt, future = self._receipts.expect()
+        if future.done():
+            return future
         try:
             self._transport.write(frames.encode(command, {**headers, "receipt": receipt}, body))
         except SessionClosed as error:
-            self._close(str(error))
+            self._end_of_writing(error)
         except BaseException:
-            self._take(receipt)
+            self._receipts.forget(receipt)
             raise
         return future
 
@@ -178,18 +183,29 @@ class StompSession:
         try:
             self._transport.write(data)
         except SessionClosed as error:
-            self._close(str(error))
-            raise
+            raise SessionClosed(self._end_of_writing(error)) from error
+
+    def _end_of_writing(self, error: SessionClosed) -> str:
+        """End the session; says why. What the broker said before it closed is a better reason than a broken pipe."""
+        if not isinstance(error, NotRead) and threading.current_thread() is not self._transport.io_thread:
+            self._ended.wait(READ_ON_S)
+        self._close(self._last_words() or str(error))
+        return self._close_reason or str(error)
 
     def disconnect(self, timeout_s: float) -> bool:
         self._leaving = True
+        # Not by result(timeout_s) alone: writing the frame may wait as well, also for somebody else's write.
+        limit = threading.Timer(timeout_s, self._close, ("disconnected",))
+        limit.daemon = True
+        limit.start()
         try:
-            self.request("DISCONNECT", {}).result(timeout_s)
-        except (SessionClosed, BrokerRefused, TimeoutError):
+            self.request("DISCONNECT", {}).result()
+        except (SessionClosed, BrokerRefused):
             return False
         else:
             return True
         finally:
+            limit.cancel()
             self._close("disconnected")
 
     def abort(self, reason: str) -> None:
@@ -206,57 +222,61 @@ class StompSession:
         if self._leaving:
             # The broker closes as soon as it has confirmed: that may be seen before the confirmation is.
             return "disconnected"
-        if self._last_error:
-            return f"{self.endpoint} ended the connection: {self._last_error}"
-        silent_s = time.monotonic() - self._transport.last_read_at
-        wanted_s = self._heartbeat_s[1]
-        if wanted_s and silent_s >= wanted_s * HEARTBEAT_GRACE:
+        if words := self._last_words():
+            return words
+        if self._transport.silent:
+            silent_s = time.monotonic() - self._transport.last_read_at
             return f"{self.endpoint} was silent for {silent_s:.1f} s: no heart-beat came"
-        return f"the connection to {self.endpoint} was lost"
+        trouble = self._transport.trouble
+        return f"the connection to {self.endpoint} was lost{f': {trouble}' if trouble else ''}"
+
+    def _last_words(self) -> str:
+        if not self._last_error or time.monotonic() - self._last_error_at > LAST_WORDS_S:
+            return ""
+        return f"{self.endpoint} ended the connection: {self._last_error}"
 
     def _on_frame(self, frame: StompFrame) -> None:
+        try:
+            self._take_in(frame)
+        except Exception as error:  # stomp.py would drop what else it has read, and go on as if nothing were
+            logger.exception("a %s from %s could not be taken", frame.cmd, self.endpoint)
+            self._close(f"internal error: {error!r}")
+
+    def _take_in(self, frame: StompFrame) -> None:
         headers = frame.headers
         if frame.cmd == "MESSAGE":
             sink = self._sinks.get(headers.get("subscription", ""))
             if sink is not None:
                 sink(Frame("MESSAGE", headers, frame.body))
         elif frame.cmd == "RECEIPT":
-            future = self._take(headers.get("receipt-id", ""))
-            if future is not None:
-                future.set_result(None)
+            self._receipts.confirm(headers.get("receipt-id", ""))
         else:
             self._on_error(headers, frame.body)
 
     def _on_error(self, headers: Mapping[str, str], body: bytes) -> None:
-        self._last_error = describe_error(headers, body)
+        self._last_error, self._last_error_at = describe_error(headers, body), time.monotonic()
         logger.warning("ERROR from %s: %s", self.endpoint, self._last_error)
         self._opened.set()
-        future = self._take(headers.get("receipt-id", "")) or self._take_only()
-        if future is not None:
-            future.set_exception(BrokerRefused(self._last_error))
-
-    def _take(self, receipt: str) -> Future[None] | None:
-        with self._lock:
-            return self._awaited.pop(receipt, None)
-
-    def _take_only(self) -> Future[None] | None:
-        # RabbitMQ's ERROR names no frame: it is certain which one it means only if one is awaited.
-        with self._lock:
-            return self._awaited.popitem()[1] if len(self._awaited) == 1 else None
+        if headers.get("subscription") in self._sinks:
+            # RabbitMQ, when a queue is deleted: nothing more would come, on a connection that stays open.
+            self._close(f"{self.endpoint} ended the subscription: {self._last_error}")
+        self._receipts.refuse(headers.get("receipt-id"), self._last_error)
 
     def _close(self, reason: str) -> None:
         with self._lock:
             if self._close_reason is not None:
                 return
             self._close_reason = reason
-            awaited, self._awaited = list(self._awaited.values()), {}
             callbacks, self._close_callbacks = self._close_callbacks, []
         self._transport.shut()
         self._opened.set()
-        for future in awaited:
-            future.set_exception(SessionClosed(reason))
+        self._ended.set()
+        self._receipts.end(reason)
         for callback in callbacks:
-            callback(reason)
+            try:
+                callback(reason)
+            except Exception:  # one that fails must not keep the end from the others
+                logger.exception("telling the end of the session with %s failed", self.endpoint)
 
 
 def describe_error(headers: Mapping[str, str], body: bytes) -> str:

@@ -1,14 +1,15 @@
 """stomp.py's transport, opened under our limits and read without its per-frame notifications.
 
 Owns the socket: how it is opened (TCP or TLS, time limits, diagnosis), read (size, quick ACKs) and written.
-Relies on what stomp.py offers subclasses: the hooks ``attempt_connection``, ``receive``, ``send`` and
-``process_frame``, the attributes ``socket``, ``blocking``, ``sel``, ``send_queue``, ``current_host_and_port`` and
-``running``, and that the io thread ends when ``running`` is false. ``tests/transport/test_stomp_py.py`` pins each.
+Relies on what stomp.py offers subclasses: the hooks ``attempt_connection``, ``receive``, ``send``, ``process_frame``
+and ``disconnect_socket``, the attributes ``socket``, ``blocking``, ``sel``, ``send_queue``, ``current_host_and_port``
+and ``running``, and that the io thread ends when ``running`` is false. ``tests/transport/test_stomp_py.py`` pins each.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import selectors
 import socket
 import ssl
@@ -16,22 +17,33 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 from stomp import exception, transport, utils
 
 from stompconsole.errors import ConnectFailed, SessionClosed
-from stompconsole.transport.session import Endpoint, Tls
+from stompconsole.transport.session import Endpoint
+from stompconsole.transport.tls import WriteQueue, handshake
 
 SMALL_READ_BYTES = 16_384
 LARGE_READ_BYTES = 4_194_304
 HEARTBEAT_NOTICE_S = 0.1
 """How often arriving frames are told to stomp.py's heart-beat watch: each one would cost more than its parsing."""
 
+_END_OF_HEADERS = re.compile(b"\n\r?\n")
+_TLS_ALERT = "\x15\x03"
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 
 
+class NotRead(SessionClosed):
+    """Raised when the broker takes nothing more: what was written last is cut in the middle."""
+
+
 class StompTransport(transport.Transport):  # type: ignore[misc]
-    """One TCP or TLS connection, for one session. ``on_frame(frame)`` gets every MESSAGE, RECEIPT and ERROR."""
+    """One TCP or TLS connection, for one session. ``on_frame(frame)`` gets every MESSAGE, RECEIPT and ERROR.
+
+    ``silent``: the heart-beat watch ended it; ``trouble``: what was wrong with what was read last, in words.
+    """
 
     def __init__(
         self, endpoint: Endpoint, *, vhost: str, timeout_s: float, on_frame: Callable[[utils.Frame], None]
@@ -46,6 +58,8 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
         )
         self.endpoint = endpoint
         self.last_read_at = time.monotonic()
+        self.silent = False
+        self.trouble = ""
         self._timeout_s = timeout_s
         self._on_frame = on_frame
         self._sending = threading.Lock()
@@ -56,10 +70,14 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
         """Open the socket; raises ConnectFailed with a diagnosis, where stomp.py would only log one."""
         try:
             sock = socket.create_connection((self.endpoint.host, self.endpoint.port), self._timeout_s)
-        except OSError as error:
+        except (OSError, ValueError, OverflowError) as error:
+            # Not only OSError: a host name that can't be one, a port beyond 65535.
             raise ConnectFailed(f"can't reach {self.endpoint}: {error}") from error
         try:
             self._prepare(sock)
+        except OSError as error:
+            sock.close()
+            raise ConnectFailed(f"the connection to {self.endpoint} was lost at once: {error}") from error
         except BaseException:
             sock.close()
             raise
@@ -74,51 +92,80 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
             sock.settimeout(None)
             self.socket = sock
         else:
-            self._use_tls(sock, self.endpoint.tls)
+            self.socket = handshake(sock, self.endpoint, self.endpoint.tls)
+            self.socket.settimeout(0.0)
+            # On TLS stomp.py writes from its io thread alone, fed by this queue.
+            self.send_queue = WriteQueue()
+            self.sel = selectors.DefaultSelector()
+            self.sel.register(self.send_queue, selectors.EVENT_READ)
+            self.sel.register(self.socket, selectors.EVENT_READ)
+            self.blocking = False
         self.current_host_and_port = (self.endpoint.host, self.endpoint.port)
-
-    def _use_tls(self, sock: socket.socket, tls: Tls) -> None:
-        try:
-            wrapped = tls_context(tls).wrap_socket(sock, server_hostname=self.endpoint.host)
-        except (OSError, ValueError) as error:
-            raise ConnectFailed(f"TLS with {self.endpoint} failed: {error}{_tls_hint(error)}") from error
-        wrapped.settimeout(0.0)
-        self.socket = wrapped
-        # On TLS stomp.py writes from its io thread alone, fed by this queue.
-        self.send_queue = utils.PollableQueue()
-        self.sel = selectors.DefaultSelector()
-        self.sel.register(self.send_queue, selectors.EVENT_READ)
-        self.sel.register(self.socket, selectors.EVENT_READ)
-        self.blocking = False
 
     def receive(self) -> bytes:
         """One read. Large while a large frame is arriving, so that its parts are not joined a thousand times."""
         sock = self.socket
         if sock is None:
             return b""
-        if _QUICKACK is not None:
-            # ActiveMQ's Nagle waits for our TCP ACK before it sends on: 2,270/s against 16,000/s (BROKERS.md 15).
-            sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-        data: bytes = sock.recv(min(max(SMALL_READ_BYTES, self._bytes_since_frame), LARGE_READ_BYTES))
-        self._bytes_since_frame += len(data)
+        try:
+            data = self._read(sock)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError as error:
+            self.trouble = self.trouble or str(error)
+            data = b""
         if data:
-            # Not for the empty read of a closed socket: how long the broker was silent is told by this.
-            self.last_read_at = time.monotonic()
+            self._note_sign_of_life()
         elif not self.blocking:
             # stomp.py takes an empty read on TLS for "nothing yet" and would spin on a closed connection.
             self.running = False
         return data
 
+    def _read(self, sock: socket.socket) -> bytes:
+        if _QUICKACK is not None:
+            # ActiveMQ's Nagle waits for our TCP ACK before it sends on: 2,270/s against 16,000/s (BROKERS.md 15).
+            sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        data = sock.recv(min(max(SMALL_READ_BYTES, self._bytes_since_frame), LARGE_READ_BYTES))
+        self._bytes_since_frame += len(data)
+        return data
+
+    def _note_sign_of_life(self) -> None:
+        # Any byte is one, not only a whole frame: no heart-beat can come while a large frame is arriving.
+        self.last_read_at = time.monotonic()
+        if self.last_read_at - self._heartbeat_noticed_at > HEARTBEAT_NOTICE_S:
+            self._heartbeat_noticed_at = self.last_read_at
+            self.notify("heartbeat")
+
     def process_frame(self, f: utils.Frame, frame_str: bytes) -> None:
         """Hand frames straight on; CONNECTED and heart-beats go stomp.py's way, which its heart-beat watch needs."""
         self._bytes_since_frame = 0
         if f.cmd in {"MESSAGE", "RECEIPT", "ERROR"}:
-            if self.last_read_at - self._heartbeat_noticed_at > HEARTBEAT_NOTICE_S:
-                self._heartbeat_noticed_at = self.last_read_at
-                self.notify("heartbeat")
+            if not f.body and _END_OF_HEADERS.search(frame_str) is None:
+                # Its body has not been seen, so it must not be settled; what follows is the rest of it.
+                named = f.headers.get("message-id", "")
+                self._give_up(f"a NUL ends the headers of a {f.cmd} {named} too early: STOMP can't carry it")
             self._on_frame(f)
-        else:
+        elif f.cmd in {"CONNECTED", "heartbeat"}:
             super().process_frame(f, frame_str)
+        elif f.cmd.startswith(_TLS_ALERT):
+            self._give_up("it answered in TLS: switch TLS on, or use the port for plain STOMP")
+        else:
+            self._give_up(f"what it sent is no STOMP: {f.cmd[:60]!r}")
+
+    def _give_up(self, trouble: str) -> NoReturn:
+        self.trouble = trouble
+        raise exception.ConnectionClosedException
+
+    def disconnect_socket(self) -> None:
+        """Called by stomp.py's heart-beat watch when the broker was silent for too long.
+
+        Its own would take the socket out of the selector on which the io thread waits, which then waits for ever.
+        """
+        self.silent = True
+        self.shut()
+        if not self.notified_on_disconnect:
+            # Not left to the io thread, which may be held up.
+            self.notify("disconnected")
 
     def send(self, encoded_frame: bytes) -> None:
         """Write to a plain socket, one writer at a time; stomp.py's own logs every failure with a traceback."""
@@ -129,12 +176,14 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
             sock.sendall(encoded_frame)
 
     def write(self, data: bytes) -> None:
-        """Write bytes, whole, from any thread. Raises SessionClosed."""
+        """Write bytes, whole, from any thread. Raises SessionClosed, NotRead."""
         try:
             if self.blocking:
                 self.send(data)
             else:
                 self.send_queue.put(data)
+        except BlockingIOError as error:
+            raise NotRead(f"{self.endpoint} did not read what was sent for {self._timeout_s:g} s") from error
         except (OSError, AttributeError, exception.NotConnectedException) as error:
             raise SessionClosed(f"writing to {self.endpoint} failed: {error or 'the connection is closed'}") from error
 
@@ -145,27 +194,9 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
         if sock is None:
             return
         with contextlib.suppress(OSError):
-            # Not close(): the io thread may be reading from it, and is woken by this.
-            sock.shutdown(socket.SHUT_RDWR)
+            # Not close(): the io thread may be reading from it, and is woken by this. Not the shutdown of a TLS
+            # socket: that turns it into a plain one, on which the io thread might still write.
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
         if not self.blocking:
             with contextlib.suppress(OSError, AttributeError):
                 self.send_queue.put(b"")
-
-
-def tls_context(tls: Tls) -> ssl.SSLContext:
-    """A client context that verifies certificate and host name unless told not to."""
-    context = ssl.create_default_context(cafile=tls.ca_certs or None)
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if tls.cert_file:
-        context.load_cert_chain(tls.cert_file, tls.key_file or None, tls.key_password or None)
-    return context
-
-
-def _tls_hint(error: BaseException) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return " (the broker's certificate is not trusted: set the CA file of the broker, or another host name)"
-    if isinstance(error, (TimeoutError, ssl.SSLEOFError, ConnectionResetError)) or "WRONG_VERSION" in str(error):
-        return " (does this port speak plain STOMP? Then switch TLS off, or use the TLS port)"
-    return ""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from uuid import UUID
+
+from django.db import IntegrityError
 
 from stompconsole import audit
 from stompconsole.audit import Action
@@ -37,11 +40,7 @@ class Events:
         consumer = Consumer.objects.filter(pk=key.consumer_id).first()
         if consumer is None:
             return
-        audit.record(
-            action,
-            f"{consumer.name}, {key.purpose.value} slot {key.slot}",
-            actor=None,
-            actor_name=self._name,
-            consumer=consumer,
-            detail=detail,
-        )
+        target = f"{consumer.name}, {key.purpose.value} slot {key.slot}"
+        # The consumer may be deleted in between: nobody asks then what befell it.
+        with suppress(IntegrityError):
+            audit.record(action, target, actor=None, actor_name=self._name, consumer=consumer, detail=detail)

@@ -16,15 +16,15 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import Error, InterfaceError, OperationalError, connections
+from django.db import Error, InterfaceError, InternalError, OperationalError, connections
 
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DATABASE_AWAY = (OperationalError, InterfaceError)
-"""What a database that is down, restarting or locked for too long looks like."""
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
+"""What a database that is down, restarting or locked for too long looks like; or has become a standby and read-only."""
 
 
 class Lane:

@@ -111,15 +111,21 @@ class Leases:
     def _take(self, key: SlotKey, condition: Q, state: SubscriptionState, reason: str) -> Lease | None:
         started_s = self._clock()
         row = Subscription.objects.filter(consumer_id=key.consumer_id, purpose=key.purpose.value, slot=key.slot)
-        won = row.filter(condition).update(
-            **_IDLE,
-            worker_id=self._worker_id,
-            lease_until=self._until(),
-            state=state.value,
-            reason=_clean(reason),
-            state_since=Now(),
-            reported_at=Now(),
-        )
+        try:
+            won = row.filter(condition).update(
+                **_IDLE,
+                worker_id=self._worker_id,
+                lease_until=self._until(),
+                state=state.value,
+                reason=_clean(reason),
+                state_since=Now(),
+                reported_at=Now(),
+            )
+        except IntegrityError:
+            logger.warning(
+                "slot %s is not taken: this worker's own row is gone, the next heart-beat makes it anew", key
+            )
+            return None
         return self._won(row, started_s) if won else None
 
     def _won(self, row: QuerySet[Subscription], started_s: float) -> Lease | None:

@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from stompconsole.deadletters.outcomes import record_processed
+from stompconsole.delivery.specs import SubscriptionState
 from stompconsole.metrics import buckets
 from stompconsole.metrics.tally import NOTHING, Counts
 from stompconsole.models import Subscription
@@ -92,9 +93,10 @@ class SlotReports:
         # A runner that was started anew within one beat is running as before, but not since then.
         same_run = before is None or before.run == report.run
         since = Case(When(state=report.state, then=F("state_since")), default=Now()) if same_run else Now()
-        Subscription.objects.filter(pk=report.lease.pk, worker_id=self._worker_id).update(
-            **fields, state_since=since, reported_at=Now()
-        )
+        rows = Subscription.objects.filter(pk=report.lease.pk, worker_id=self._worker_id)
+        # A row says broken only while it has no runner: this report was overtaken by that.
+        rows = rows.exclude(state=SubscriptionState.BROKEN.value)
+        rows.update(**fields, state_since=since, reported_at=Now())
 
 
 _COLUMNS = tuple(name for name in SlotReport.__slots__ if name not in {"lease", "run"})

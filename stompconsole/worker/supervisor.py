@@ -275,5 +275,5 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 async def _last(what: str, step: Awaitable[object]) -> None:
     try:
         await asyncio.wait_for(step, FAREWELL_STEP_S)
-    except (TimeoutError, *DATABASE_AWAY) as error:
-        logger.warning("the worker ends and could not %s: %s", what, str(error) or "no answer in time")
+    except Exception as error:  # noqa: BLE001 - whatever stands in the way of one step, the next is to be tried
+        logger.warning("the worker ends and could not %s: %s", what, repr(error) if str(error) else "no answer in time")

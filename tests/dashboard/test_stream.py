@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, connections
 from django.http import QueryDict, StreamingHttpResponse
 from django.test import AsyncClient, Client
 from django.test.utils import CaptureQueriesContext
@@ -31,7 +32,14 @@ TIME_LIMIT_S = 20.0
 
 
 def run(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(story(), TIME_LIMIT_S))
+    async def told() -> None:
+        try:
+            await asyncio.wait_for(story(), TIME_LIMIT_S)
+        finally:
+            # The thread that asked the database for the story outlives the test, and so would its connection.
+            await sync_to_async(connections.close_all)()
+
+    asyncio.run(told())
 
 
 async def opened(user: User, url: str = OVERVIEW) -> AsyncIterator[bytes]:

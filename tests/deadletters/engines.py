@@ -45,6 +45,9 @@ class RunningEngine:
         if self.error is not None:
             raise self.error
 
+    def nudge(self) -> None:
+        self._loop.call_soon_threadsafe(self._nudge)
+
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             try:
@@ -56,6 +59,7 @@ class RunningEngine:
     async def _work(self) -> None:
         self._stop = asyncio.Event()
         engine = ReplayEngine(self.worker.pk, "here:1", self.senders)
+        self._nudge = engine.nudge
         self._ready.set()
         try:
             await engine.run(self._stop)

@@ -194,9 +194,10 @@ def test_headers_of_any_kind_are_kept(consumer: Consumer) -> None:
 
 
 def test_values_of_ours_that_make_no_sense_are_stored_all_the_same(consumer: Consumer) -> None:
-    headers = died(error_message="a\0b", error_type="e" * 400, worker="w" * 400, attempts=2**40)
+    headers = died(error_type="e" * 400, worker="w" * 400, attempts=2**40)
     headers |= {
         envelope.DEAD_LETTER_ID: "no uuid",
+        envelope.ERROR_MESSAGE: "a\0b",
         envelope.FAILURE_ID: "neither",
         envelope.FAILED_AT: "0001-01-01T00:00:00+23:59",
         envelope.FIRST_FAILED_AT: "9999-12-31T23:59:59-23:59",

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test import override_settings
 from django.utils import timezone
 
 from stompconsole.deadletters import replay_rows, selection
@@ -239,6 +240,13 @@ def test_a_worker_that_stops_gives_its_replay_to_the_next(wire: RunningDevBroker
     wire.faults.unblock_sends()
     with running_engine():
         assert wait_done(replay, 5.0).sent == 2, "without waiting for a lease"
+
+
+def test_a_nudge_starts_a_replay_before_the_next_poll(wire: RunningDevBroker, consumer: Consumer) -> None:
+    with override_settings(STOMPCONSOLE={"POLL_INTERVAL": 60}), running_engine() as engine:
+        replay = replay_of(make_dead_letters(consumer, 1))
+        engine.nudge()
+        assert wait_done(replay, 10.0).sent == 1
 
 
 def test_a_replay_is_carried_out_by_one_worker_at_a_time(consumer: Consumer) -> None:

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from stompconsole.deadletters import replay_rows, selection
 from stompconsole.deadletters.outcomes import record_processed
-from stompconsole.deadletters.selection import Filters
+from stompconsole.deadletters.selection import Filters, Planned
 from stompconsole.models import Consumer, DeadLetter, Failure, Replay, ReplayItem, ReplayState, Worker
 from tests.deadletters.making import Captures, died, make_consumer, make_worker
 
@@ -45,11 +45,13 @@ class Life(RuleBasedStateMachine):
         self.consumer: Consumer = make_consumer()
         self.captures = Captures(self.consumer)
         self.workers: list[Worker] = [make_worker(), make_worker()]
+        self.replays: list[int] = []
         self.carrying: dict[int, int] = {}
         """Worker by replay."""
         self.in_flight: dict[int, list[uuid.UUID]] = {}
         """SENT and not written down, by replay."""
         self.wire: list[tuple[uuid.UUID, int]] = []
+        self.dead_letters: list[uuid.UUID] = []
         self.deaths: list[dict[str, str]] = []
         self.seen: dict[uuid.UUID, str] = {}
         self.death = False
@@ -58,15 +60,22 @@ class Life(RuleBasedStateMachine):
         for model in (ReplayItem, Replay, Failure, DeadLetter, Consumer, Worker):
             model.objects.all().delete()
 
+    def die(self, dead_letter_id: uuid.UUID, replay_id: int | None) -> None:
+        failure_id = uuid.UUID(int=1_000 + len(self.deaths))
+        ids = {"dead_letter_id": str(dead_letter_id), "failure_id": str(failure_id)}
+        self.deaths.append(died(**ids, replay_id="" if replay_id is None else str(replay_id)))
+        self.capture(self.deaths[-1])
+
     def capture(self, headers: dict[str, str]) -> None:
         assert self.captures.give((headers, b"body")) == [0], "stored means ACKed"
         self.death = True
 
-    @precondition(lambda self: DeadLetter.objects.count() < MAX_DEAD_LETTERS)
+    @precondition(lambda self: len(self.dead_letters) < MAX_DEAD_LETTERS)
     @rule()
     def a_message_dies(self) -> None:
-        self.deaths.append(died())
-        self.capture(self.deaths[-1])
+        # Ids by number: a case that fails must fail again when it is run once more.
+        self.dead_letters.append(uuid.UUID(int=len(self.dead_letters) + 1))
+        self.die(self.dead_letters[-1], None)
 
     @precondition(lambda self: self.deaths)
     @rule(data=st.data())
@@ -78,14 +87,14 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def an_operator_replays_some(self, data: st.DataObject) -> None:
         ids = data.draw(self.some_dead_letters())
-        planned = selection.replay_selected(ids, actor=None)
+        planned = self.planned(selection.replay_selected(ids, actor=None))
         assert planned.chosen + planned.skipped == len(set(ids))
 
     @rule()
     def an_operator_replays_all(self) -> None:
         seen = selection.preview(Filters())
         planned = selection.replay_matching(Filters(), as_of=seen.as_of, expected_count=seen.count, actor=None)
-        assert planned.chosen == seen.count
+        assert self.planned(planned).chosen == seen.count
 
     @rule(data=st.data())
     def an_operator_discards_some(self, data: st.DataObject) -> None:
@@ -95,10 +104,10 @@ class Life(RuleBasedStateMachine):
     def an_operator_brings_some_back(self, data: st.DataObject) -> None:
         selection.undo_discard(data.draw(self.some_dead_letters()), actor=None)
 
-    @precondition(lambda self: Replay.objects.exists())
+    @precondition(lambda self: self.replays)
     @rule(data=st.data())
     def an_operator_cancels(self, data: st.DataObject) -> None:
-        replay_id = data.draw(st.sampled_from(sorted(Replay.objects.values_list("pk", flat=True))))
+        replay_id = data.draw(st.sampled_from(self.replays))
         selection.cancel_replay(replay_id, actor=None)
 
     @rule(worker=st.integers(0, 1))
@@ -164,8 +173,7 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_replayed_message_dies_again(self, data: st.DataObject) -> None:
         dead_letter_id, replay_id = data.draw(st.sampled_from(self.wire))
-        self.deaths.append(died(dead_letter_id=str(dead_letter_id), replay_id=str(replay_id)))
-        self.capture(self.deaths[-1])
+        self.die(dead_letter_id, replay_id)
 
     @invariant()
     def states_only_move_along(self) -> None:
@@ -196,11 +204,16 @@ class Life(RuleBasedStateMachine):
         totals = Replay.objects.annotate(items_now=Count("items")).values_list("total", "items_now")
         assert all(total == count for total, count in totals)
 
+    def planned(self, planned: Planned) -> Planned:
+        if planned.replay is not None:
+            self.replays.append(planned.replay.pk)
+        return planned
+
     def states(self) -> dict[uuid.UUID, str]:
         return dict(DeadLetter.objects.values_list("pk", "state"))
 
     def some_dead_letters(self) -> st.SearchStrategy[Sequence[uuid.UUID]]:
-        known = sorted(self.seen)
+        known = self.dead_letters
         return st.lists(st.sampled_from(known), max_size=3) if known else st.just([])
 
     def some_replay(self, data: st.DataObject) -> int:

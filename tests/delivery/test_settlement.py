@@ -39,7 +39,7 @@ def made(mode: AckMode, count: int, limit: int = 1_000) -> tuple[RecordingSessio
     deliveries = [Delivery(settlement, {"ack": str(n), "message-id": f"m{n}"}, b"") for n in range(count)]
     for delivery in deliveries:
         settlement.arrived(delivery)
-    settlement.take(count)
+    assert settlement.take(deliveries) == deliveries
     return session, around, settlement, deliveries
 
 

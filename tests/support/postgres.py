@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from typing import ClassVar
 
 from tests.support import processes
 from tests.support.ports import free_port
-from tests.support.process_rig import ProcessRig
+from tests.support.process_rig import STOP_TIMEOUT_S, ProcessRig
 from tests.support.processes import ManagedProcess
 from tests.support.servers import HOST, Rig, TestServer
 
@@ -35,14 +36,21 @@ class Postgres(ProcessRig):
     def __init__(self, server: Path, folder: Path) -> None:
         super().__init__(server, folder)
         self.port = free_port()
+        self.password = secrets.token_hex(8)
+
+    def kill(self) -> None:
+        # SIGQUIT: it ends as in a crash, and so do its children. SIGKILL would leave them behind for a while.
+        if self._process is not None and self.is_running():
+            self._process.signal(signal.SIGQUIT)
+            self._process.wait(STOP_TIMEOUT_S)
 
     def launch(self) -> ManagedProcess:
         data = self._folder / "data"
         if not data.exists():
             self._make_cluster(data)
         options = {
-            "port": self.port, "listen_addresses": HOST, "unix_socket_directories": "", "fsync": "off",
-            "max_connections": 50,
+            "port": self.port, "listen_addresses": HOST, "unix_socket_directories": "", "max_connections": 50,
+            "fsync": "off", "full_page_writes": "off",
         }  # fmt: skip
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         command = [*_as_its_user(), str(self._server), "-D", str(data), *settings]
@@ -50,10 +58,16 @@ class Postgres(ProcessRig):
 
     def _make_cluster(self, data: Path) -> None:
         data.mkdir()
+        # A password even here: who else is on this machine could have a superuser run commands as us.
+        password = self._folder / "password.txt"
+        password.touch(0o600)
+        password.write_text(self.password)
         if os.geteuid() == 0:
             shutil.chown(data, USER, USER)
+            shutil.chown(password, USER, USER)
         initdb = self._server.with_name("initdb")
-        options = [f"--username={USER}", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        options = [f"--username={USER}", f"--pwfile={password}", "--auth=scram-sha-256"]
+        options += ["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
         command = [*_as_its_user(), str(initdb), *options, str(data)]
         subprocess.run(command, check=True, cwd=self._folder, stdout=subprocess.DEVNULL, timeout=60)
 
@@ -67,7 +81,7 @@ def _as_its_user() -> list[str]:
 def make(server: Path, folder: Path) -> TestServer:
     """The cluster as tests see it."""
     rig = Postgres(server, folder)
-    return at(f"postgres://{USER}@{HOST}:{rig.port}/postgres", rig)
+    return at(f"postgres://{USER}:{rig.password}@{HOST}:{rig.port}/postgres", rig)
 
 
 def at(url: str, rig: Rig) -> TestServer:

@@ -1,12 +1,11 @@
 """A server that tests use, whichever it is, and the contract of what runs one.
 
-Owns the hand on its process and the wait until it is ready. Refuses to know how a kind of server is installed or
-started: ``rabbitmq.py``, ``activemq.py``, ``postgres.py``, ``redis.py``, ``given.py``.
+Owns the wait until it is ready, and ``TestServer`` for those that are known by a URL. Refuses to know how a kind of
+server is installed or started: ``rabbitmq.py``, ``activemq.py``, ``postgres.py``, ``redis_server.py``, ``given.py``.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
@@ -40,18 +39,28 @@ class Rig(Protocol):
         """The end of what it wrote, for a test that fails."""
 
 
-class TestServer(ABC):
-    """What every server can be asked for. ``rig`` runs it."""
+class Served(Protocol):
+    """A server of a test run, as the pool sees it."""
+
+    @property
+    def rig(self) -> Rig:
+        """What runs it."""
+
+    def wait_until_ready(self) -> None:
+        """Wait until it answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestServer:
+    """A database or Redis: where it is and how to log in, as a URL, and a hand on its process."""
 
     __test__: ClassVar[bool] = False
-    __slots__ = ()
 
     name: str
-    rig: Rig
-
-    @abstractmethod
-    def answers(self) -> bool:
-        """Whether it does what it is there for, now."""
+    url: str = field(repr=False)
+    rig: Rig = field(repr=False, compare=False)
+    answers: Callable[[], bool] = field(repr=False, compare=False)
+    """Whether it answers now."""
 
     def start(self) -> None:
         """Start it, if it was stopped, and wait until it is ready."""
@@ -67,26 +76,22 @@ class TestServer(ABC):
         self.rig.kill()
 
     def restart(self) -> None:
-        """Stop and start it on the same ports with the same data."""
+        """Stop and start it on the same port with the same data."""
         self.stop()
         self.start()
 
     def wait_until_ready(self) -> None:
-        try:
-            until(self.answers, READY_TIMEOUT_S, f"{self.name} answers")
-        except AssertionError as error:
-            raise AssertionError(f"{error}; it wrote:\n{self.rig.log()}") from None
+        wait_until_ready(self.answers, f"{self.name} answers", self.rig)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TestStore(TestServer):
-    """A PostgreSQL or a Redis: where it is and how to log in, as a URL."""
+def wait_until_ready(answers: Callable[[], bool], what: str, rig: Rig) -> None:
+    """Wait for a server. Raises AssertionError with what it wrote."""
+    try:
+        until(answers, READY_TIMEOUT_S, what)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; it wrote:\n{rig.log()}") from None
 
-    name: str
-    url: str = field(repr=False)
-    responds: Callable[[str], bool] = field(repr=False, compare=False)
-    """Whether the server at a URL answers."""
-    rig: Rig = field(repr=False, compare=False)
 
-    def answers(self) -> bool:
-        return self.responds(self.url)
+def variable_of(kind: str) -> str:
+    """The environment variable that names a server of this kind."""
+    return f"STOMPCONSOLE_TEST_{kind.upper()}"

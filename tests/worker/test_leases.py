@@ -73,6 +73,13 @@ def test_a_slot_without_a_row_can_not_be_acquired(consumer: Consumer) -> None:
     assert leases().acquire(slot(consumer)) is None
 
 
+def test_a_worker_without_a_row_takes_nothing(consumer: Consumer) -> None:
+    mine = Leases(uuid.uuid4(), 10.0)
+    mine.ensure([slot(consumer)])
+    assert mine.acquire(slot(consumer)) is None
+    assert Subscription.objects.get().worker_id is None
+
+
 def test_a_lease_that_has_run_out_is_anybodys(consumer: Consumer) -> None:
     first, second = leases(), leases()
     first.ensure([slot(consumer)])

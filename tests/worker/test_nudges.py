@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from channels.layers import InMemoryChannelLayer, channel_layers
 from django.db import transaction
 from django.test import override_settings
@@ -76,7 +77,11 @@ def layer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setattr(nudges, "_sending", nudges._Layer())
     before = channel_layers.set("default", made)
     yield made
-    channel_layers.set("default", before)
+    if before is None:
+        # Made when it is first asked for.
+        del channel_layers.backends["default"]
+    else:
+        channel_layers.set("default", before)
 
 
 working = pytest.mark.parametrize("layer", [InMemoryChannelLayer], indirect=True)
@@ -148,9 +153,9 @@ def test_a_nudge_comes_with_the_commit_and_not_without(layer: InMemoryChannelLay
 
     async def scenario() -> None:
         async with Listening(layer) as listening:
-            await sync_to_async(roll_back)()
+            await database_sync_to_async(roll_back)()
             assert not listening.heard.is_set()
-            assert not await sync_to_async(commit)(listening)
+            assert not await database_sync_to_async(commit)(listening)
             await listening.hears()
 
     asyncio.run(scenario())

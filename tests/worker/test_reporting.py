@@ -101,6 +101,13 @@ def test_a_slot_that_is_no_longer_ours_is_left_alone(row: Subscription) -> None:
     assert row.state == "starting"
 
 
+def test_a_report_that_comes_late_does_not_hide_that_a_slot_is_broken(row: Subscription) -> None:
+    Subscription.objects.update(state="broken", reason="no such handler")
+    reports(row).write([report_of(slot_now(row), 1.0)])
+    row.refresh_from_db()
+    assert (row.state, row.reason) == ("broken", "no such handler")
+
+
 def test_counts_that_could_not_be_written_are_written_with_the_next(
     row: Subscription, monkeypatch: pytest.MonkeyPatch
 ) -> None:

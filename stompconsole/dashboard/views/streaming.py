@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
+from django.db import connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_GET
@@ -55,6 +56,9 @@ def _streaming(topic: Topic) -> StreamingHttpResponse:
 async def _events(topic: Topic) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     until = loop.time() + MAX_STREAM_S
+    # Else each open page would keep the database connection that its user was looked up with. Here and not in the
+    # view: middleware may ask the database once more after it.
+    await sync_to_async(connections.close_all)()
     yield f"retry: {RETRY_MS}\n\n".encode()
     with broadcaster.client(topic) as client:
         async for event in client.events():
