@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
+from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
@@ -98,6 +100,16 @@ class ConsumerAdmin(AuditedAdmin):
         for sentence in advice.about_consumer(obj):
             messages.warning(request, f"{obj.name}: {sentence}")
 
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        with transaction.atomic():
+            _hold([obj.pk])
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        with transaction.atomic():
+            _hold(queryset.values_list("pk", flat=True))
+            super().delete_queryset(request, queryset)
+
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[Any], list[Any]]:
@@ -143,6 +155,12 @@ class ConsumerAdmin(AuditedAdmin):
         consumer.save()
         self.note(request, action, consumer)
         messages.success(request, f"{consumer.name}: {action}")
+
+
+def _hold(ids: Iterable[int]) -> None:
+    """Keep workers from writing rows of these consumers until the transaction ends."""
+    # Else PostgreSQL refuses the deletion when a worker adds a row in between, or ends it as a deadlock.
+    list(Consumer.objects.filter(pk__in=list(ids)).order_by("pk").select_for_update())
 
 
 def verdicts() -> dict[int, Verdict]:

@@ -8,12 +8,13 @@ a receipt that does not come in time ends the session, because all behind it wai
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 
 from stompconsole.brokers import Dialect, dialect_for
@@ -29,6 +30,10 @@ CONNECT_PAUSE_S = 1.0
 
 MAX_TRIES = 4
 """How often a message is sent on account of a queue that exists with other properties."""
+
+RESPELT_FOR_S = 60.0
+"""How long a queue that exists with other properties is taken to be there still: its other name declares nothing,
+and RabbitMQ confirms what is sent to a queue that has been deleted, and drops it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +60,7 @@ class Sender:
         self._refused_until = 0.0
         self._refusal = ""
         self._awaited: deque[tuple[float, Session, Future[None]]] = deque()
-        self._spellings: dict[str, str] = {}
+        self._spellings: dict[str, tuple[str, float]] = {}
         self._thread: threading.Thread | None = None
         self._closed = False
         self._over = False
@@ -137,6 +142,20 @@ class Sender:
             self._awaited.popleft()
 
     def _carry_out(self, job: _Job) -> None:
+        _, until = self._spellings.get(job.destination, ("", math.inf))
+        if time.monotonic() < until:
+            self._write(job)
+            return
+        # By its own name again, and alone: if the queue is there still, the clash ends the session.
+        self._wait_for_receipts()
+        del self._spellings[job.destination]
+        self._write(job)
+        self._wait_for_receipts()
+
+    def _wait_for_receipts(self) -> None:
+        wait([sent for _, _, sent in self._awaited], self._broker.receipt_timeout_s)
+
+    def _write(self, job: _Job) -> None:
         try:
             session = self._open()
             sent = session.request("SEND", self._headers(job), job.body)
@@ -147,7 +166,7 @@ class Sender:
         sent.add_done_callback(lambda result: self._finish(job, result.exception()))
 
     def _headers(self, job: _Job) -> dict[str, str]:
-        destination = self._spellings.get(job.destination, job.destination)
+        destination, _ = self._spellings.get(job.destination, (job.destination, 0.0))
         headers = {**job.headers, "destination": destination}
         if "content-length" in headers or b"\0" in job.body:
             headers["content-length"] = str(len(job.body))
@@ -164,7 +183,7 @@ class Sender:
         other = self._dialect.undeclared(job.destination, str(error))
         if other is not None:
             logger.warning("%s exists with other properties, sending to %s", job.destination, other)
-            self._spellings[job.destination] = other
+            self._spellings[job.destination] = other, time.monotonic() + RESPELT_FOR_S
         # A second try may still have gone out on the session that a clash ends, and be told the same.
         if other is not None and job.tries < MAX_TRIES and self._queue(replace(job, tries=job.tries + 1)):
             return

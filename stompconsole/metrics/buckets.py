@@ -5,10 +5,10 @@ Several workers add to the same bucket at the same time. Refuses to know who cou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F, QuerySet
 
 from stompconsole.metrics.tally import Counts, merged
@@ -57,9 +57,20 @@ def _add_known(counts: Mapping[int, Counts], now: datetime) -> None:
     # In one order everywhere: two workers that lock the same rows must not wait for each other.
     moved = [consumer_id for consumer_id in known if counts[consumer_id].moved]
     with transaction.atomic():
-        for consumer_id in moved:
+        for consumer_id in _held(moved):
             for width_s in WIDTHS_S:
                 _add(consumer_id, width_s, start_of(now, width_s), counts[consumer_id])
+
+
+def _held(consumer_ids: Sequence[int]) -> Sequence[int]:
+    """Those that are still there, kept from being deleted until the transaction ends."""
+    features = connection.features
+    if not features.has_select_for_update:
+        return consumer_ids  # there is one writer at a time
+    # Before their buckets are locked, as whoever deletes a consumer does: neither waits for the other in a circle.
+    rows = Consumer.objects.filter(pk__in=consumer_ids).order_by("pk")
+    held = rows.select_for_update(no_key=features.has_select_for_no_key_update)
+    return list(held.values_list("pk", flat=True))
 
 
 def _add(consumer_id: int, width_s: int, start: datetime, counts: Counts) -> None:

@@ -37,3 +37,14 @@ def test_nothing_runs_once_it_is_stopped() -> None:
     alarm.after(0.0, ran.set)
     assert not ran.is_set()
     assert not any(thread.name == "test" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("delay_s", [float("inf"), 1e12])
+def test_what_is_never_due_keeps_nothing_else_from_running(delay_s: float) -> None:
+    alarm, done = Alarm("test"), threading.Event()
+    alarm.start()
+    alarm.after(delay_s, lambda: None)
+    threading.Event().wait(0.05)
+    alarm.after(0.01, done.set)
+    assert done.wait(5)
+    alarm.stop()

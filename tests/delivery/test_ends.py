@@ -55,6 +55,24 @@ def test_it_ends_while_connecting(how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["drain", "abort"])
+def test_a_session_that_opens_after_the_end_was_asked_for_subscribes_to_nothing(how: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = Endpoint(host="127.0.0.1", port=listener.getsockname()[1])
+        runner = SubscriptionRunner(spec(endpoint), Keep(), Seen())
+        runner.start()
+        client, _ = listener.accept()
+        with client:
+            client.settimeout(10)
+            end(runner, how)
+            client.sendall(b"CONNECTED\nversion:1.2\n\n\0")
+            heard = b""
+            while data := client.recv(65_536):
+                heard += data
+        assert runner.join(5)
+    assert b"SUBSCRIBE" not in heard
+
+
+@pytest.mark.parametrize("how", ["drain", "abort"])
 def test_it_ends_while_it_waits_to_connect_again(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_module, "FIRST_PAUSE_S", 60.0)
     seen = Seen()

@@ -11,12 +11,14 @@ from contextlib import contextmanager
 
 import pytest
 
+from stompconsole.delivery import sender as sender_module
 from stompconsole.delivery.sender import Sender
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.devbroker.refusals import AfterError
 from stompconsole.errors import BrokerRefused, ConnectFailed, ReceiptTimeout, SessionClosed
 from stompconsole.transport.session import Endpoint
 from tests.delivery.running import take_all
+from tests.delivery.test_ends import delete_queue
 from tests.delivery.test_runner import declare_as_django_stomp_did
 from tests.support.brokers import TestBroker
 from tests.support.devbroker import RunningDevBroker, running_devbroker
@@ -119,6 +121,41 @@ def test_a_queue_of_other_properties_is_sent_to_by_its_other_name(rabbitmq: Test
             future.result(10)
     name = destination.removeprefix("/queue/")
     assert set(take_all(broker, f"/amq/queue/{name}", 50)) == set(range(50))
+
+
+def test_a_queue_of_other_properties_that_was_deleted_is_declared_again_and_nothing_dropped(
+    rabbitmq: TestBroker, destination: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module, "RESPELT_FOR_S", 0.2)
+    name = destination.removeprefix("/queue/")
+    declare_as_django_stomp_did(rabbitmq, name)
+    broker = rabbitmq.broker_spec()
+    with sender_of(broker) as sender:
+        sender.send(destination, {"persistent": "true"}, b"1").result(10)
+        threading.Event().wait(0.3)
+        # The queue is there still: found out at the cost of a session, and of nothing else.
+        for future in [sender.send(destination, {"persistent": "true"}, b"2") for _ in range(10)]:
+            future.result(10)
+        assert take_all(broker, f"/amq/queue/{name}", 11)
+        delete_queue(rabbitmq, name)
+        threading.Event().wait(0.3)
+        sender.send(destination, {"persistent": "true"}, b"3").result(10)
+    assert take_all(broker, destination, 1) == [3]
+
+
+def test_the_close_ends_with_the_last_receipt(broker: RunningDevBroker) -> None:
+    sender = Sender(to(broker, receipt_timeout_s=20.0))
+    broker.faults.block_sends()
+    future = sender.send("/queue/a", {}, b"a")
+    until(lambda: broker.connections() == 1 and sender._awaited, what="it is on its way")
+    closing = threading.Thread(target=sender.close, args=(10.0,))
+    closing.start()
+    closing.join(0.3)
+    assert closing.is_alive(), "it waits for the receipt"
+    broker.faults.clear()
+    closing.join(3)
+    assert not closing.is_alive()
+    future.result(0)
 
 
 @pytest.mark.parametrize("fault", ["none", "clash", "blocked", "down"])

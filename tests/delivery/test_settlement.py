@@ -160,3 +160,46 @@ def test_many_threads_settling_at_once_write_each_ack_once() -> None:
         thread.join(20)
     settlement.flush()
     assert sorted(session.frames) == sorted(f"ACK {number}" for number in range(4_000))
+
+
+@pytest.mark.parametrize("mode", [AckMode.CLIENT, AckMode.CLIENT_INDIVIDUAL])
+def test_once_draining_nothing_more_goes_into_work(mode: AckMode) -> None:
+    # Between a thread's look into the inbox and its first handler call a drain may begin, and end.
+    _, _, settlement, deliveries = made(mode, 2)
+    more = [Delivery(settlement, {"ack": "9"}, b"")]
+    settlement.drain()
+    assert settlement.take(more) == []
+    for delivery in deliveries:
+        assert not delivery.wanted
+        settlement.leave(delivery)
+    assert settlement.wait_idle(0.0)
+
+
+def test_what_is_settled_already_does_not_go_into_work_again() -> None:
+    _, _, settlement, deliveries = made(AckMode.CLIENT_INDIVIDUAL, 2)
+    settlement.again(deliveries[0], 1.0)
+    deliveries[0].ack()
+    deliveries[1].ack()
+    assert settlement.take(deliveries) == []
+    assert settlement.wait_idle(0.0)
+
+
+def test_what_is_owed_while_another_thread_writes_is_written_by_that_thread() -> None:
+    session, _, settlement, deliveries = made(AckMode.CLIENT_INDIVIDUAL, 2)
+    writing, go_on, write = threading.Event(), threading.Event(), session.write
+
+    def slow(data: bytes) -> None:
+        writing.set()
+        assert go_on.wait(5)
+        write(data)
+
+    session.write = slow  # type: ignore[method-assign]
+    deliveries[0].ack()
+    thread = threading.Thread(target=settlement.flush)
+    thread.start()
+    assert writing.wait(5)
+    deliveries[1].ack()
+    settlement.flush()
+    go_on.set()
+    thread.join(5)
+    assert session.frames == ["ACK 0", "ACK 1"]

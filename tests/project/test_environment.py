@@ -61,8 +61,9 @@ def test_the_environment_takes_it_to_other_infrastructure(tmp_path: Path) -> Non
         "db.example",
         5433,
     )
-    assert "init_command" not in database.get("OPTIONS", {})
-    assert settings["CHANNEL_LAYERS"]["default"]["CONFIG"] == {"hosts": ["redis://cache.example/1"]}
+    assert "init_command" not in database["OPTIONS"]
+    host = {"address": "redis://cache.example/1", "socket_timeout": None}
+    assert settings["CHANNEL_LAYERS"]["default"]["CONFIG"] == {"hosts": [host]}
     assert (settings["STOMP_SERVER_HOST"], settings["STOMP_USE_SSL"]) == ("mq.example", "yes")
     assert settings["ALLOWED_HOSTS"] == ["a.example", "b.example"]
     assert settings["SECRET_KEY"] == "given"
@@ -70,6 +71,12 @@ def test_the_environment_takes_it_to_other_infrastructure(tmp_path: Path) -> Non
     assert settings["SESSION_COOKIE_SECURE"] is True
     assert settings["SECURE_SSL_REDIRECT"] is True
     assert not (tmp_path / "secret_key").exists()
+
+
+def test_a_postgres_that_is_gone_is_noticed_soon_unless_the_url_says_otherwise(tmp_path: Path) -> None:
+    url = "postgres://u:p@db.example/console?connect_timeout=60&sslmode=require"
+    options = settings_with(tmp_path, DATABASE_URL=url)["DATABASES"]["default"]["OPTIONS"]
+    assert (options["connect_timeout"], options["sslmode"], options["tcp_user_timeout"]) == (60, "require", 15_000)
 
 
 def test_the_key_is_made_once_and_read_by_its_owner_alone(tmp_path: Path) -> None:

@@ -70,6 +70,19 @@ def _certificate(
     subject: x509.Name, key: Key, issuer: x509.Name, issuer_key: Key, extension: x509.ExtensionType
 ) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
+    issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
+    # From Python 3.13 on, verification is strict: who issued it, and what the key may be used for, must be said.
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=isinstance(extension, x509.BasicConstraints),
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -79,6 +92,8 @@ def _certificate(
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(extension, critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(issued_by, critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(issuer_key, hashes.SHA256())
     )

@@ -219,7 +219,7 @@ def test_what_befalls_it_is_told_in_the_audit(consumer: Consumer) -> None:
         async with Scene(supervisor) as scene:
             await scene.until(Subscription.objects.filter(state="backing off").exists, "it has taken it over")
             await scene.ask(lambda: Consumer.objects.update(handler="nowhere.to.be_found"))
-            await scene.until(Subscription.objects.filter(state="broken").exists, "it is broken")
+            await scene.until(AuditEntry.objects.filter(action="consumer state").exists, "it is broken, and said so")
 
     asyncio.run(scenario())
     entries = AuditEntry.objects.order_by("id")

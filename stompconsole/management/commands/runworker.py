@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, ClassVar
 
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 from channels.management.commands.runworker import Command as ChannelsCommand
 from channels.routing import get_default_application
 from django.core.management import CommandError
 
+from stompconsole.conf import settings_now
+from stompconsole.errors import ConfigurationError
 from stompconsole.worker.channels_worker import ChannelsWorker
 from stompconsole.worker.nudges import CHANNEL
 
@@ -21,12 +23,18 @@ class Command(ChannelsCommand):  # type: ignore[misc]
 
     help = "Listens on channels. On the channel 'stomp' it runs the consumers that are defined in the admin."
     worker_class = ChannelsWorker
+    # Some of Django's checks ask the database, and fail when it is away: a worker waits for it instead.
+    requires_system_checks: ClassVar[list[str]] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
         channels: list[str] = options["channels"]
         if CHANNEL not in channels:
             super().handle(*args, **options)
             return
+        try:
+            settings_now()
+        except ConfigurationError as error:
+            raise CommandError(str(error)) from error
         logger.info("Running worker for channels %s", channels)
         others = [channel for channel in channels if channel != CHANNEL]
         worker = self.worker_class(
