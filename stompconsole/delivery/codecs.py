@@ -35,7 +35,7 @@ def _json(body: bytes) -> Any:
     except RecursionError:
         raise UnreadableBody("the body is JSON nested too deeply to be read") from None
     except ValueError as error:
-        raise UnreadableBody(f"the body is not JSON: {error}; it begins {body[:60]!r}") from None
+        raise UnreadableBody(f"the body is not JSON: {error}") from None
 
 
 def _text(body: bytes, headers: Mapping[str, str]) -> str:

@@ -121,13 +121,8 @@ class SubscriptionRunner:
         self._alarm.after(delay_s, action)
 
     def put(self, delivery: Delivery) -> None:
-        if self._takes_on:
+        if self._keeps_all or not self._draining:
             self._pipeline.put(delivery)
-
-    @property
-    def _takes_on(self) -> bool:
-        # While draining nothing new is begun: un-acked, it goes back at UNSUBSCRIBE. In auto mode nothing does.
-        return not self._draining or self._keeps_all
 
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
@@ -222,7 +217,8 @@ class SubscriptionRunner:
         def sink(frame: Frame) -> None:
             delivery = Delivery(settlement, frame.headers, frame.body)
             arrived(delivery)
-            if self._takes_on:
+            # While draining nothing new is begun: un-acked, it goes back at UNSUBSCRIBE. In auto mode nothing does.
+            if not self._draining or self._keeps_all:
                 put(delivery)
 
         headers = {**dialect.subscribe_headers(self._destination, self._spec.prefetch), **dict(self._spec.headers)}

@@ -97,17 +97,13 @@ class Settlement:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._owed: deque[bytes] = deque()
+        self.wants_more = True
         self._taken = 0
-        self._draining = False
         self._idle = threading.Condition(self._lock)
 
     @property
     def open(self) -> bool:
         return self._session.close_reason is None
-
-    @property
-    def wants_more(self) -> bool:
-        return not self._draining and self._session.close_reason is None
 
     @property
     def in_flight(self) -> int:
@@ -121,7 +117,7 @@ class Settlement:
     def take(self, batch: Sequence[Delivery]) -> list[Delivery]:
         """Those that go into work: draining waits for them. None any more once it has begun."""
         with self._lock:
-            if not self.wants_more:
+            if not self.wants_more or not self.open:
                 return []
             taken = [delivery for delivery in batch if not delivery.settled]
             for delivery in taken:
@@ -154,7 +150,7 @@ class Settlement:
     def drain(self) -> None:
         """From now on nothing goes into work. What has is waited for by ``wait_idle``."""
         with self._lock:
-            self._draining = True
+            self.wants_more = False
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Wait until nothing is in work, or the session has ended; false if that took too long."""
@@ -163,6 +159,10 @@ class Settlement:
 
     def ended(self) -> None:
         """The session has ended: whoever waits for handlers to finish waits in vain."""
+        self.wants_more = False
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
         with self._idle:
             self._idle.notify_all()
 
@@ -260,16 +260,15 @@ class AutoSettlement(Settlement):
     def open(self) -> bool:
         return True
 
-    @property
-    def wants_more(self) -> bool:
-        return True
-
     def arrived(self, delivery: Delivery) -> None:
         super().arrived(delivery)
         super().take([delivery])
 
     def take(self, batch: Sequence[Delivery]) -> list[Delivery]:
         return [delivery for delivery in batch if not delivery.settled]
+
+    def ended(self) -> None:
+        self._tell_waiting()
 
     def again(self, delivery: Delivery, delay_s: float) -> None:
         self._around.after(delay_s, lambda: self._around.put(delivery))

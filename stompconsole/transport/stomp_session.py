@@ -237,21 +237,17 @@ class StompSession:
 
     def _on_frame(self, frame: StompFrame) -> None:
         try:
-            self._take_in(frame)
+            if frame.cmd == "MESSAGE":
+                sink = self._sinks.get(frame.headers.get("subscription", ""))
+                if sink is not None:
+                    sink(Frame("MESSAGE", frame.headers, frame.body))
+            elif frame.cmd == "RECEIPT":
+                self._receipts.confirm(frame.headers.get("receipt-id", ""))
+            else:
+                self._on_error(frame.headers, frame.body)
         except Exception as error:  # stomp.py would drop what else it has read, and go on as if nothing were
             logger.exception("a %s from %s could not be taken", frame.cmd, self.endpoint)
             self._close(f"internal error: {error!r}")
-
-    def _take_in(self, frame: StompFrame) -> None:
-        headers = frame.headers
-        if frame.cmd == "MESSAGE":
-            sink = self._sinks.get(headers.get("subscription", ""))
-            if sink is not None:
-                sink(Frame("MESSAGE", headers, frame.body))
-        elif frame.cmd == "RECEIPT":
-            self._receipts.confirm(headers.get("receipt-id", ""))
-        else:
-            self._on_error(headers, frame.body)
 
     def _on_error(self, headers: Mapping[str, str], body: bytes) -> None:
         self._last_error, self._last_error_at = describe_error(headers, body), time.monotonic()

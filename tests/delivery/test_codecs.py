@@ -13,7 +13,7 @@ def test_json_is_read_whatever_the_content_type_says() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000])
-def test_what_is_not_json_is_named_with_its_beginning(body: bytes) -> None:
+def test_what_is_not_json_is_named(body: bytes) -> None:
     with pytest.raises(UnreadableBody, match="JSON"):
         decode(body, {}, Codec.JSON)
 

@@ -98,13 +98,18 @@ def test_a_drain_leaves_in_order_handlers_then_acks_then_unsubscribe_then_discon
     with scripted_broker() as broker:
         begun, release = threading.Event(), threading.Event()
 
-        class Slow(Keep):
+        class Later(Keep):
+            """Settles on another thread, as a dead letter's receipt does."""
+
             def process(self, batch: Sequence[Delivery], dialect: Dialect) -> None:
                 begun.set()
+                threading.Thread(target=self.settle, args=(batch, dialect)).start()
+
+            def settle(self, batch: Sequence[Delivery], dialect: Dialect) -> None:
                 assert release.wait(10)
                 super().process(batch, dialect)
 
-        runner = SubscriptionRunner(spec(broker.endpoint(), threads=1), Slow(), Seen())
+        runner = SubscriptionRunner(spec(broker.endpoint(), threads=1), Later(), Seen())
         runner.start()
         peer = broker.peer()
         subscribe = peer.read_frame()
