@@ -28,7 +28,7 @@ def stage(transactional_db: None, any_broker: TestBroker, tmp_path: Path) -> Ite
 @pytest.fixture
 def consumer(stage: Stage, destination: str) -> Consumer:
     stage.send(destination, range(COUNT))
-    return stage.consumer("ledger", destination=destination, prefetch=PREFETCH, concurrency=2)
+    return stage.consumer("ledger", "note_unhurried", destination=destination, prefetch=PREFETCH, concurrency=2)
 
 
 def wait_for_the_middle(stage: Stage) -> None:
