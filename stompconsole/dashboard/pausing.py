@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.utils import timezone
 
 from stompconsole import audit
 from stompconsole.audit import Action
@@ -17,7 +16,7 @@ def pause(consumer: Consumer, by: Operator, reason: str) -> bool:
     row = Consumer.objects.select_for_update().get(pk=consumer.pk)
     if row.paused:
         return False
-    row.paused, row.paused_by, row.paused_at, row.paused_reason = True, by.user, timezone.now(), reason
+    row.mark_paused(by.user, reason)
     row.save(update_fields=["paused", "paused_by", "paused_at", "paused_reason", "updated_at"])
     _record(Action.CONSUMER_PAUSED, row, by, reason)
     return True
@@ -29,7 +28,7 @@ def resume(consumer: Consumer, by: Operator) -> bool:
     row = Consumer.objects.select_for_update().get(pk=consumer.pk)
     if not row.paused:
         return False
-    row.paused, row.paused_by, row.paused_at, row.paused_reason = False, None, None, ""
+    row.mark_resumed()
     row.save(update_fields=["paused", "paused_by", "paused_at", "paused_reason", "updated_at"])
     _record(Action.CONSUMER_RESUMED, row, by, "")
     return True

@@ -97,6 +97,21 @@ def running(
         senders.close(2.0)
 
 
+def held_on(release: threading.Event, begun: threading.Event, on: object) -> Callable[[Seen], Handler]:
+    """Makes a handler that stops at one body until it is released."""
+
+    def make(seen: Seen) -> Handler:
+        def handler(payload: Payload) -> None:
+            if payload.body == on:
+                begun.set()
+                assert release.wait(30)
+            seen.keep(payload)
+
+        return handler
+
+    return make
+
+
 def send(broker: BrokerSpec, destination: str, bodies: Sequence[Any], **headers: str) -> None:
     """Put messages there, persistent and confirmed; bytes go as they are, the rest as JSON."""
     session = open_session(broker)

@@ -14,7 +14,7 @@ from stompconsole.delivery import envelope
 from stompconsole.delivery.payload import Handler, Payload
 from stompconsole.delivery.specs import AckMode, RetryPolicy
 from stompconsole.errors import Retry
-from tests.delivery.running import Seen, running, send, take_all, take_dead_letters
+from tests.delivery.running import Seen, held_on, running, send, take_all, take_dead_letters
 from tests.support.brokers import TestBroker
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
@@ -171,19 +171,6 @@ def test_an_ack_by_hand_while_the_retry_is_awaited_counts_and_draining_is_not_co
         run.runner.drain()
         assert run.runner.join(5), "draining must not wait for what waits for its retry"
         assert take_all(broker, destination, 1) == ["b"]
-
-
-def held_on(release: threading.Event, begun: threading.Event, on: object) -> Make:
-    def make(seen: Seen) -> Handler:
-        def handler(payload: Payload) -> None:
-            if payload.body == on:
-                begun.set()
-                assert release.wait(30)
-            seen.keep(payload)
-
-        return handler
-
-    return make
 
 
 def test_draining_finishes_the_message_in_hand_and_not_the_whole_batch(

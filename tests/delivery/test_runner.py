@@ -10,7 +10,7 @@ from stompconsole.delivery import envelope
 from stompconsole.delivery.payload import Handler, Payload
 from stompconsole.delivery.specs import AckMode, RetryPolicy, SubscriptionState
 from stompconsole.errors import Reject, Retry
-from tests.delivery.running import Seen, running, send, take_all, take_dead_letters
+from tests.delivery.running import Seen, held_on, running, send, take_all, take_dead_letters
 from tests.support.brokers import TestBroker
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
@@ -248,26 +248,13 @@ def test_a_broker_that_is_down_is_waited_for(devbroker: TestBroker, destination:
         run.wait_running()
 
 
-def blocking(release: threading.Event, begun: threading.Event, on: object) -> object:
-    def make(seen: Seen) -> Handler:
-        def handler(payload: Payload) -> None:
-            if payload.body == on:
-                begun.set()
-                assert release.wait(30)
-            seen.keep(payload)
-
-        return handler
-
-    return make
-
-
 def test_draining_finishes_what_is_in_a_handler_and_gives_the_rest_back(
     any_broker: TestBroker, destination: str
 ) -> None:
     release, begun = threading.Event(), threading.Event()
     broker = any_broker.broker_spec()
     send(broker, destination, list(range(30)))
-    with running(broker, destination, blocking(release, begun, 0), prefetch=10, threads=2) as run:  # type: ignore[arg-type]
+    with running(broker, destination, held_on(release, begun, 0), prefetch=10, threads=2) as run:
         assert begun.wait(20)
         run.runner.drain()
         assert not run.runner.join(0.2), "it must wait for the handler"
@@ -282,7 +269,7 @@ def test_an_aborted_runner_ends_at_once_though_a_handler_still_runs(any_broker: 
     release, begun = threading.Event(), threading.Event()
     broker = any_broker.broker_spec()
     send(broker, destination, ["slow"])
-    with running(broker, destination, blocking(release, begun, "slow")) as run:  # type: ignore[arg-type]
+    with running(broker, destination, held_on(release, begun, "slow")) as run:
         assert begun.wait(20)
         run.runner.abort("the lease ran out")
         assert run.runner.join(5)
@@ -295,7 +282,7 @@ def test_an_abort_while_draining_ends_the_wait(devbroker: TestBroker, destinatio
     release, begun = threading.Event(), threading.Event()
     broker = devbroker.broker_spec()
     send(broker, destination, ["slow"])
-    with running(broker, destination, blocking(release, begun, "slow")) as run:  # type: ignore[arg-type]
+    with running(broker, destination, held_on(release, begun, "slow")) as run:
         assert begun.wait(20)
         run.runner.drain()
         until(lambda: run.runner.status.state is SubscriptionState.DRAINING, 5, "it drains")
@@ -308,7 +295,7 @@ def test_the_ack_of_a_quick_message_does_not_wait_for_a_slow_one(any_broker: Tes
     release, begun = threading.Event(), threading.Event()
     broker = any_broker.broker_spec()
     send(broker, destination, ["quick", "slow"])
-    with running(broker, destination, blocking(release, begun, "slow"), prefetch=10) as run:  # type: ignore[arg-type]
+    with running(broker, destination, held_on(release, begun, "slow"), prefetch=10) as run:
         assert begun.wait(20)
         until(lambda: run.runner.status.in_flight == 1, 5, "the quick one is settled")
         # The frame follows the settlement by the linger; an abort then gives back the slow one alone.
