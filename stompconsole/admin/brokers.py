@@ -58,7 +58,7 @@ class BrokerAdmin(AuditedAdmin):
             (
                 "Standby",
                 {
-                    "fields": [("standby_host", "standby_port")],
+                    "fields": [("standby_host", "standby_port"), ("failback", "failback_check_s")],
                     "description": "Tried when the first one can't be reached. Log-in and TLS are the same.",
                 },
             ),
@@ -83,7 +83,10 @@ class BrokerAdmin(AuditedAdmin):
             ),
             (
                 "Rarely needed",
-                {"fields": ["client_id", "connect_timeout_s", "receipt_timeout_s"], "classes": ["collapse"]},
+                {
+                    "fields": ["client_id", "connect_timeout_s", "receipt_timeout_s", "reconnect_pause_s"],
+                    "classes": ["collapse"],
+                },
             ),
         ]
 

@@ -86,6 +86,10 @@ class ConsumerAdmin(AuditedAdmin):
                 {"fields": ["max_attempts", ("retry_first_delay_s", "retry_factor", "retry_max_delay_s")]},
             ),
             ("Dead letters", {"fields": ["dead_letter_destination", "capture"]}),
+            (
+                "Subscription",
+                {"fields": ["durable", "exclusive", "client_id", "subscription_id"], "classes": ["collapse"]},
+            ),
         ]
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:  # noqa: FBT001

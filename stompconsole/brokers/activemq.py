@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from stompconsole.brokers.dialect import BrokerKind, Dialect, NackMeans
+from stompconsole.brokers.subscribing import Subscribe, Wanted
 
 
 class ActiveMQ(Dialect):
@@ -22,8 +23,18 @@ class ActiveMQ(Dialect):
         }
     )  # fmt: skip
 
-    def subscribe_headers(self, destination: str, prefetch: int) -> dict[str, str]:
-        return {"activemq.prefetchSize": str(prefetch)}
+    def subscribe(self, wanted: Wanted) -> Subscribe:
+        headers = {"activemq.prefetchSize": str(wanted.prefetch)}
+        if wanted.exclusive:
+            headers["activemq.exclusive"] = "true"
+        if wanted.subscriber and wanted.is_topic:
+            headers["activemq.subscriptionName"] = wanted.subscriber
+        return Subscribe(destination=wanted.destination, headers=headers)
+
+    def cannot(self, wanted: Wanted, instances: int) -> str:
+        if wanted.subscriber and wanted.is_topic and instances != 1:
+            return "ActiveMQ takes one connection of each durable subscriber: set instances to 1."
+        return ""
 
     def refuses(self, destination: str) -> str:
         return "ActiveMQ takes a comma for several destinations: name one." if "," in destination else ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from stompconsole.brokers.dialect import BrokerKind, Dialect, NackMeans
+from stompconsole.brokers.subscribing import Subscribe, Wanted
 
 BYTES_PER_MESSAGE = 2_048
 """What one message is taken to weigh: Artemis has no window in messages, only one in bytes."""
@@ -23,10 +24,18 @@ class Artemis(Dialect):
     )
     broker_header_prefixes: ClassVar[tuple[str, ...]] = ("_AMQ_ORIG_", "__AMQ_CID")
 
-    def subscribe_headers(self, destination: str, prefetch: int) -> dict[str, str]:
+    def subscribe(self, wanted: Wanted) -> Subscribe:
         # A window of 1 is exactly one message of any size; more is an estimate.
-        window = 1 if prefetch == 1 else prefetch * BYTES_PER_MESSAGE
-        return {"subscription-type": _routing(destination), "consumer-window-size": str(window)}
+        window = 1 if wanted.prefetch == 1 else wanted.prefetch * BYTES_PER_MESSAGE
+        headers = {"subscription-type": _routing(wanted.destination), "consumer-window-size": str(window)}
+        if wanted.subscriber and wanted.is_topic:
+            headers["durable-subscription-name"] = wanted.subscriber
+        return Subscribe(destination=wanted.destination, headers=headers)
+
+    def cannot(self, wanted: Wanted, instances: int) -> str:
+        if wanted.exclusive:
+            return "Artemis takes no word for exclusive: set default-exclusive-queue in its address settings."
+        return ""
 
     def send_headers(self, destination: str) -> dict[str, str]:
         return {**super().send_headers(destination), "destination-type": _routing(destination)}

@@ -6,6 +6,8 @@ import enum
 from collections.abc import Mapping
 from typing import ClassVar
 
+from stompconsole.brokers.subscribing import Subscribe, Wanted
+
 PERSISTENT = {"persistent": "true"}
 
 _NEVER_SENT_AGAIN = frozenset(
@@ -75,12 +77,20 @@ class Dialect:
     broker_header_prefixes: ClassVar[tuple[str, ...]] = ()
     """The same, by how their names begin."""
 
-    def subscribe_headers(self, destination: str, prefetch: int) -> dict[str, str]:
-        """Headers of SUBSCRIBE that set the prefetch and make the destination what its name says.
+    def subscribe(self, wanted: Wanted) -> Subscribe:
+        """The SUBSCRIBE for what is wanted; what ``cannot`` names is left out.
 
         STOMP has no word for the prefetch; the development broker and others take RabbitMQ's, the rest ignore it.
         """
-        return {"prefetch-count": str(prefetch)}
+        return Subscribe(destination=wanted.destination, headers={"prefetch-count": str(wanted.prefetch)})
+
+    def cannot(self, wanted: Wanted, instances: int) -> str:
+        """What of this the broker can't do for so many subscriptions at once, in words; empty if it can all of it."""
+        if wanted.subscriber and wanted.is_topic:
+            return "Plain STOMP 1.2 has no durable subscriptions: what is sent while no worker listens is not kept."
+        if wanted.exclusive:
+            return "Plain STOMP 1.2 has no exclusive subscriptions: every subscription gets its share."
+        return ""
 
     def send_headers(self, destination: str) -> dict[str, str]:
         """Headers of SEND for a message that must live: always persistent, never ``persistent:false``."""

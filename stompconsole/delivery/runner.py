@@ -12,12 +12,13 @@ import logging
 import random
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 
-from stompconsole.brokers import Dialect, dialect_for
+from stompconsole.brokers import Dialect, Wanted, dialect_for
 from stompconsole.delivery.alarm import Alarm
 from stompconsole.delivery.connecting import open_session
 from stompconsole.delivery.observer import Observer
@@ -31,7 +32,6 @@ from stompconsole.transport.session import Session
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 15.0
 STABLE_S = 30.0
 """A session that lasted this long starts the next back-off from the beginning."""
 
@@ -125,17 +125,17 @@ class SubscriptionRunner:
             self._pipeline.put(delivery)
 
     def _run(self) -> None:
-        pause_s = FIRST_PAUSE_S
+        pause_s = first_s = min(FIRST_PAUSE_S, self._spec.broker.reconnect_pause_s)
         while not self._draining:
             started = time.monotonic()
             reason = self._live_and_tell()
             if self._draining:
                 break
             if time.monotonic() - started > STABLE_S:
-                pause_s = FIRST_PAUSE_S
+                pause_s = first_s
             self._change(SubscriptionState.BACKING_OFF, reason)
             self._pause(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter, not a secret
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            pause_s = min(pause_s * 2, self._spec.broker.reconnect_pause_s)
         self._end()
 
     def _pause(self, seconds: float) -> None:
@@ -161,7 +161,7 @@ class SubscriptionRunner:
     def _live_one_session(self) -> str:
         """One session from connect to its end; says why it ended."""
         try:
-            session = open_session(self._spec.broker)
+            session = open_session(self._spec.broker, client_id=self._client_id())
         except ConnectFailed as error:
             return str(error)
         if not self._adopt(session):
@@ -192,7 +192,7 @@ class SubscriptionRunner:
         )
         self._settlement = settlement
         session.on_close(lambda _: settlement.ended())
-        subscription_id = f"stompconsole-{next(_ids)}"
+        subscription_id = self._subscription_id()
         try:
             self._subscribe(session, dialect, settlement, subscription_id)
         except (BrokerError, FutureTimeout, CancelledError) as error:
@@ -214,16 +214,34 @@ class SubscriptionRunner:
     def _subscribe(self, session: Session, dialect: Dialect, settlement: Settlement, subscription_id: str) -> None:
         arrived, put = settlement.arrived, self._pipeline.put
 
-        def sink(frame: Frame) -> None:
-            delivery = Delivery(settlement, frame.headers, frame.body)
+        def sink(message: Frame) -> None:
+            delivery = Delivery(settlement, message.headers, message.body)
             arrived(delivery)
             # While draining nothing new is begun: un-acked, it goes back at UNSUBSCRIBE. In auto mode nothing does.
             if not self._draining or self._keeps_all:
                 put(delivery)
 
-        headers = {**dialect.subscribe_headers(self._destination, self._spec.prefetch), **dict(self._spec.headers)}
-        subscribed = session.subscribe(subscription_id, self._destination, self._spec.ack_mode, headers, sink)
+        frame = dialect.subscribe(self._wanted())
+        headers = {**frame.headers, **dict(self._spec.headers)}
+        subscribed = session.subscribe(subscription_id, frame.destination, self._spec.ack_mode, headers, sink)
         subscribed.result(self._spec.broker.receipt_timeout_s)
+
+    def _wanted(self) -> Wanted:
+        return Wanted(
+            destination=self._destination,
+            prefetch=self._spec.prefetch,
+            subscriber=self._spec.subscriber,
+            exclusive=self._spec.exclusive,
+        )
+
+    def _client_id(self) -> str:
+        """For brokers that know a durable subscriber by it; else only a name, which no two connections share."""
+        given = self._spec.client_id
+        return self._spec.subscriber or (f"{given}-{uuid.uuid4().hex}-listener" if given else "")
+
+    def _subscription_id(self) -> str:
+        given = self._spec.subscription_id
+        return f"{given}-listener" if given else f"stompconsole-{next(_ids)}"
 
     def _refused(self, dialect: Dialect, reason: str) -> str:
         # Back to its own spelling if the other was refused: it declares a queue that was deleted meanwhile.

@@ -13,6 +13,8 @@ from stompconsole.transport.session import Endpoint, Login
 
 DEFAULT_PREFETCH = 100
 DEFAULT_RECEIPT_TIMEOUT_S = 10.0
+DEFAULT_RECONNECT_PAUSE_S = 10.0
+DEFAULT_FAILBACK_CHECK_S = 15.0
 
 
 class AckMode(enum.StrEnum):
@@ -39,6 +41,13 @@ class DeadLetterVia(enum.StrEnum):
     NACK = "nack"
 
 
+class Failback(enum.StrEnum):
+    """What a session on the standby does when the primary answers again."""
+
+    STAY = "stay"
+    RETURN = "return"
+
+
 class Purpose(enum.StrEnum):
     """What a subscription is for: handling a consumer's messages, or capturing its dead letters."""
 
@@ -59,7 +68,11 @@ class SubscriptionState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSpec:
-    """Where a broker is and how to log in. Times in seconds; ``endpoints`` primary first."""
+    """Where a broker is and how to log in. Times in seconds; ``endpoints`` primary first.
+
+    ``reconnect_pause_s`` is the longest pause between two attempts to connect; ``failback_check_s`` how often the
+    primary is tried while a session is on the standby and is to return.
+    """
 
     name: str
     endpoints: tuple[Endpoint, ...]
@@ -70,6 +83,9 @@ class BrokerSpec:
     connect_timeout_s: float = 10.0
     receipt_timeout_s: float = DEFAULT_RECEIPT_TIMEOUT_S
     dead_letter_via: DeadLetterVia = DeadLetterVia.SEND
+    reconnect_pause_s: float = DEFAULT_RECONNECT_PAUSE_S
+    failback: Failback = Failback.STAY
+    failback_check_s: float = DEFAULT_FAILBACK_CHECK_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +104,11 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerSpec:
-    """One consumer's definition, whole. ``headers`` are extra SUBSCRIBE headers."""
+    """One consumer's definition, whole. ``headers`` are extra SUBSCRIBE headers.
+
+    ``durable`` keeps a topic's messages while no worker listens, under ``subscriber``. ``client_id`` and
+    ``subscription_id`` are what django-stomp called STOMP_LISTENER_CLIENT_ID and STOMP_SUBSCRIPTION_ID.
+    """
 
     name: str
     broker: BrokerSpec
@@ -101,7 +121,16 @@ class ConsumerSpec:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     dead_letter_destination: str = ""
     correlation_id_required: bool = False
+    durable: bool = False
+    exclusive: bool = False
+    client_id: str = ""
+    subscription_id: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def subscriber(self) -> str:
+        """The name of the durable subscription, as django-stomp made it, so that its messages are found again."""
+        return f"{self.client_id or self.name}-listener" if self.durable else ""
 
     @property
     def dead_letters(self) -> str:
@@ -117,7 +146,10 @@ def dead_letter_destination(destination: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionSpec:
-    """What one runner holds open: a destination of a broker, and how messages are taken from it."""
+    """What one runner holds open: a destination of a broker, and how messages are taken from it.
+
+    ``client_id`` and ``subscription_id`` are empty where they do not matter.
+    """
 
     name: str
     broker: BrokerSpec
@@ -126,6 +158,10 @@ class SubscriptionSpec:
     threads: int
     prefetch: int
     batch: int
+    subscriber: str = ""
+    exclusive: bool = False
+    client_id: str = ""
+    subscription_id: str = ""
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -149,6 +185,10 @@ def consume_spec(consumer: ConsumerSpec) -> SubscriptionSpec:
         threads=consumer.threads,
         prefetch=consumer.prefetch,
         batch=1 if consumer.threads > 1 else min(CONSUME_BATCH, share),
+        subscriber=consumer.subscriber,
+        exclusive=consumer.exclusive,
+        client_id=consumer.client_id,
+        subscription_id=consumer.subscription_id,
         headers=consumer.headers,
     )
 

@@ -8,7 +8,7 @@ from django.db import models
 from django.urls import reverse
 
 from stompconsole.brokers import BrokerKind, Dialect, dialect_for
-from stompconsole.delivery.specs import BrokerSpec, DeadLetterVia
+from stompconsole.delivery.specs import BrokerSpec, DeadLetterVia, Failback
 from stompconsole.models.names import validate_host
 from stompconsole.models.secrets import EncryptedCharField
 from stompconsole.transport.session import Endpoint, Login, Tls
@@ -52,6 +52,21 @@ class Broker(models.Model):
     heartbeat_receive_ms = models.PositiveIntegerField("heart-beats expected every (ms)", default=10_000)
     connect_timeout_s = models.FloatField("connect time limit (s)", default=10.0, validators=[MinValueValidator(0.1)])
     receipt_timeout_s = models.FloatField("receipt time limit (s)", default=10.0, validators=[MinValueValidator(0.1)])
+    reconnect_pause_s = models.FloatField(
+        "longest pause between attempts to connect (s)", default=10.0, validators=[MinValueValidator(0.1)]
+    )
+    failback = models.CharField(
+        "when the first answers again",
+        max_length=10,
+        choices=[
+            (Failback.STAY.value, "stay on the standby until it fails"),
+            (Failback.RETURN.value, "return to the first"),
+        ],
+        default=Failback.STAY.value,
+    )
+    failback_check_s = models.FloatField(
+        "look whether the first answers every (s)", default=15.0, validators=[MinValueValidator(1.0)]
+    )
     dead_letter_via = models.CharField(
         max_length=10,
         choices=[
@@ -99,6 +114,9 @@ class Broker(models.Model):
             connect_timeout_s=self.connect_timeout_s,
             receipt_timeout_s=self.receipt_timeout_s,
             dead_letter_via=DeadLetterVia(self.dead_letter_via),
+            reconnect_pause_s=self.reconnect_pause_s,
+            failback=Failback(self.failback),
+            failback_check_s=self.failback_check_s,
         )
 
     def _endpoints(self) -> tuple[Endpoint, ...]:

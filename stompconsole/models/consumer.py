@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from stompconsole.delivery.specs import AckMode, Codec, ConsumerSpec, RetryPolicy, dead_letter_destination
 from stompconsole.models.broker import Broker
-from stompconsole.models.names import validate_destination
+from stompconsole.models.names import validate_destination, validate_identifier
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -94,6 +94,23 @@ class Consumer(models.Model):
     correlation_id_required = models.BooleanField(
         default=False, help_text="Dead-letter a message that has no correlation-id header."
     )
+    durable = models.BooleanField(
+        "durable subscription",
+        default=False,
+        help_text="Of a topic: messages sent while no worker listens wait in the broker.",
+    )
+    exclusive = models.BooleanField(
+        default=False, help_text="One subscription gets all messages; another takes over when it ends."
+    )
+    client_id = models.CharField(
+        max_length=200,
+        blank=True,
+        validators=[validate_identifier],
+        help_text="Names the durable subscription in the broker; empty means the consumer's name.",
+    )
+    subscription_id = models.CharField(
+        max_length=200, blank=True, validators=[validate_identifier], help_text="Empty: the console makes one up."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -158,4 +175,8 @@ class Consumer(models.Model):
             ),
             dead_letter_destination=self.dead_letter_destination,
             correlation_id_required=self.correlation_id_required,
+            durable=self.durable,
+            exclusive=self.exclusive,
+            client_id=self.client_id,
+            subscription_id=self.subscription_id,
         )

@@ -28,6 +28,7 @@ SETTING_OF = {
     "tls_key_password": "DEFAULT_STOMP_SSL_PASSWORD",
     "heartbeat_send_ms": "STOMP_OUTGOING_HEARTBEAT",
     "heartbeat_receive_ms": "STOMP_INCOMING_HEARTBEAT",
+    "reconnect_pause_s": "STOMP_WAIT_TO_CONNECT",
 }
 """The fields of the row that the settings decide, and which setting decides each."""
 
@@ -75,4 +76,5 @@ def _fields(stomp: StompSettings) -> dict[str, Any]:
         "tls_key_password": stomp.ssl_password,
         "heartbeat_send_ms": stomp.outgoing_heartbeat_ms,
         "heartbeat_receive_ms": stomp.incoming_heartbeat_ms,
+        "reconnect_pause_s": stomp.wait_to_connect_s,
     }

@@ -35,3 +35,9 @@ def validate_host(value: str) -> None:
     """Raise ValidationError for what can't be a host name or an address, such as a URL."""
     if "/" in value or any(character.isspace() or not character.isprintable() for character in value):
         raise ValidationError("Give the bare host name or address: no scheme, no slash, no blanks.")
+
+
+def validate_identifier(value: str) -> None:
+    """Raise ValidationError for what can't name a subscription or a subscriber on every broker."""
+    if any(character.isspace() or not character.isprintable() or character in ":/" for character in value):
+        raise ValidationError("It can't contain blanks, colons or slashes.")

@@ -30,7 +30,7 @@ def broker_form(**fields: Any) -> dict[str, Any]:
         "vhost": "", "user": "app", "password": "", "client_id": "", "tls_verify": "on", "tls_ca_certs": "",
         "tls_cert_file": "", "tls_key_file": "", "tls_key_password": "", "heartbeat_send_ms": "10000",
         "heartbeat_receive_ms": "10000", "connect_timeout_s": "10", "receipt_timeout_s": "10",
-        "dead_letter_via": "send", **fields,
+        "dead_letter_via": "send", "reconnect_pause_s": "10", "failback": "stay", "failback_check_s": "15", **fields,
     }  # fmt: skip
 
 

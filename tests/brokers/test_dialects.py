@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from stompconsole.brokers import BrokerKind, NackMeans, dialect_for
+from stompconsole.brokers import BrokerKind, NackMeans, Wanted, dialect_for
 
 
 @pytest.mark.parametrize(
@@ -32,9 +34,10 @@ def test_no_dialect_ever_sends_persistent_false() -> None:
 
 
 def test_prefetch_is_said_in_each_brokers_own_header() -> None:
-    assert dialect_for("rabbitmq", "").subscribe_headers("/queue/a", 7) == {"prefetch-count": "7"}
-    assert dialect_for("activemq", "").subscribe_headers("/queue/a", 7) == {"activemq.prefetchSize": "7"}
-    assert dialect_for("artemis", "").subscribe_headers("/queue/a", 1) == {
+    wanted = Wanted(destination="/queue/a", prefetch=7)
+    assert dialect_for("rabbitmq", "").subscribe(wanted).headers == {"prefetch-count": "7"}
+    assert dialect_for("activemq", "").subscribe(wanted).headers == {"activemq.prefetchSize": "7"}
+    assert dialect_for("artemis", "").subscribe(replace(wanted, prefetch=1)).headers == {
         "subscription-type": "ANYCAST",
         "consumer-window-size": "1",
     }
@@ -43,7 +46,8 @@ def test_prefetch_is_said_in_each_brokers_own_header() -> None:
 def test_artemis_is_told_queue_or_topic_on_both_frames() -> None:
     artemis = dialect_for("artemis", "")
     assert artemis.send_headers("/topic/a")["destination-type"] == "MULTICAST"
-    assert artemis.subscribe_headers("/topic/a", 10)["subscription-type"] == "MULTICAST"
+    topic = Wanted(destination="/topic/a", prefetch=10)
+    assert artemis.subscribe(topic).headers["subscription-type"] == "MULTICAST"
 
 
 def test_where_a_brokers_own_dead_letter_came_from_is_read_from_its_headers() -> None:

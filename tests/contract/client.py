@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import Mapping, Sequence
 
-from stompconsole.brokers import dialect_for
+from stompconsole.brokers import Wanted, dialect_for
 from stompconsole.transport import connect, frames
 from stompconsole.transport.frames import Frame
 from stompconsole.transport.session import Endpoint, Login
@@ -66,8 +66,8 @@ class Client:
         """SUBSCRIBE and wait for its RECEIPT."""
         inbox = Inbox()
         subscription_id = f"s{next(self._ids)}"
-        headers = self.dialect.subscribe_headers(destination, prefetch)
-        self.session.subscribe(subscription_id, destination, ack, headers, inbox).result(TIMEOUT_S)
+        frame = self.dialect.subscribe(Wanted(destination=destination, prefetch=prefetch))
+        self.session.subscribe(subscription_id, frame.destination, ack, frame.headers, inbox).result(TIMEOUT_S)
         return inbox
 
     def ack(self, *messages: Frame) -> None:

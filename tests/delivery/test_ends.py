@@ -177,10 +177,10 @@ def test_the_end_of_a_session_that_is_told_late_does_not_shorten_the_pause(monke
 def test_a_bug_of_ours_is_told_and_does_not_end_the_subscription(monkeypatch: pytest.MonkeyPatch) -> None:
     real, failures = runner_module.open_session, [RuntimeError("can't start new thread")]
 
-    def failing(broker: BrokerSpec) -> Session:
+    def failing(broker: BrokerSpec, **login: str) -> Session:
         if failures:
             raise failures.pop()
-        return real(broker)
+        return real(broker, **login)
 
     monkeypatch.setattr(runner_module, "open_session", failing)
     with running_devbroker() as broker:
