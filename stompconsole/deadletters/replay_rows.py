@@ -18,11 +18,12 @@ from django.utils import timezone
 
 from stompconsole import audit
 from stompconsole.audit import Action
-from stompconsole.deadletters import storable, transitions
+from stompconsole.brokers import Wanted
+from stompconsole.deadletters import reach, storable, transitions
 from stompconsole.deadletters.outcomes import progress
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import ConfigurationError
-from stompconsole.models import Broker, Replay, ReplayItem, ReplayItemState, ReplayState
+from stompconsole.models import Broker, Consumer, Replay, ReplayItem, ReplayItemState, ReplayState
 
 PORTION = 200
 """Items sent before their receipts are waited for."""
@@ -44,12 +45,15 @@ _UNFINISHED = Q(state__in=(ReplayState.WAITING, ReplayState.RUNNING)) | Q(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """One dead letter to be sent again, with the headers it was captured with."""
+    """One dead letter to be sent again, with the headers it was captured with. ``wanted`` is the subscription of
+    ``consumer`` that it came by; ``in_doubt``: it was sent before, and the broker may have it."""
 
     item_id: int
     dead_letter_id: uuid.UUID
     broker: BrokerSpec
-    destination: str
+    consumer: str
+    wanted: Wanted
+    in_doubt: bool
     headers: dict[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
@@ -107,7 +111,7 @@ def portion(replay_id: int, after_item: int, without: Collection[str]) -> Portio
         elif not dead_letter.origin:
             result.unsendable[dead_letter.pk] = NO_ORIGIN
         elif (broker := _spec(dead_letter.consumer.broker, specs, result)) is not None:
-            result.outgoing.append(_outgoing(item, broker))
+            result.outgoing.append(_outgoing(item, dead_letter.consumer, broker))
     return result
 
 
@@ -139,13 +143,15 @@ def _spec(broker: Broker, specs: dict[int, BrokerSpec], result: Portion) -> Brok
     return specs[broker.pk]
 
 
-def _outgoing(item: ReplayItem, broker: BrokerSpec) -> Outgoing:
+def _outgoing(item: ReplayItem, consumer: Consumer, broker: BrokerSpec) -> Outgoing:
     dead_letter = item.dead_letter
     return Outgoing(
         item_id=item.pk,
         dead_letter_id=dead_letter.pk,
         broker=broker,
-        destination=dead_letter.origin,
+        consumer=consumer.name,
+        wanted=reach.subscription(consumer, dead_letter.origin),
+        in_doubt=bool(item.note),
         headers=dead_letter.headers,
         body=bytes(dead_letter.body),
     )

@@ -20,7 +20,7 @@ from channels.db import database_sync_to_async
 from django.db import Error
 
 from stompconsole.conf import settings_now
-from stompconsole.deadletters import replay_rows
+from stompconsole.deadletters import doubts, replay_rows
 from stompconsole.deadletters.resending import Resender, Results
 from stompconsole.delivery.sender import Senders
 from stompconsole.models import ReplayState
@@ -163,9 +163,10 @@ class _Run:
         """Kept until the database takes it: a receipt that is not written down would be sent again."""
         skipped = [*results.refused.items(), *unsendable.items()]
         tries = 0
-        while results.sent or skipped:
+        while results.sent or skipped or results.in_doubt:
             try:
                 await self._rows(replay_rows.record, results.sent, skipped)
+                await self._rows(doubts.write, results.in_doubt, results.repeated, results.cleared)
             except Error as error:
                 tries += 1
                 logger.warning("replay %d: %d receipts can't be written: %s", self._replay_id, len(results.sent), error)

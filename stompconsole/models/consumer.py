@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -11,7 +12,15 @@ from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
-from stompconsole.delivery.specs import AckMode, Codec, ConsumerSpec, RetryPolicy, dead_letter_destination
+from stompconsole.brokers import Dialect, Wanted
+from stompconsole.delivery.specs import (
+    AckMode,
+    Codec,
+    ConsumerSpec,
+    RetryPolicy,
+    dead_letter_destination,
+    durable_name,
+)
 from stompconsole.models.broker import Broker
 from stompconsole.models.names import validate_destination, validate_identifier
 
@@ -135,6 +144,17 @@ class Consumer(models.Model):
         """The dead-letter destination: the one given, else the one made from the destination's name."""
         return self.dead_letter_destination or dead_letter_destination(self.destination)
 
+    @property
+    def wanted(self) -> Wanted:
+        """What its subscriptions ask of the broker: as their specs say it, but it takes no password to know it."""
+        return Wanted(
+            destination=self.destination,
+            prefetch=self.prefetch,
+            subscriber=durable_name(self.client_id or self.name) if self.durable else "",
+            exclusive=self.exclusive,
+            ack=self.ack_mode,
+        )
+
     def mark_paused(self, user: User | None, reason: str = "") -> None:
         """Set the fields of a pause: who, when, why. Saves nothing."""
         self.paused, self.paused_by, self.paused_at, self.paused_reason = True, user, timezone.now(), reason[:200]
@@ -153,8 +173,33 @@ class Consumer(models.Model):
             dialect = self.broker.dialect()
             for field in ("destination", "dead_letter_destination"):
                 problems |= {field: refusal} if (refusal := dialect.refuses(getattr(self, field))) else {}
+            problems |= self._impossible(dialect) or self._taken(dialect)
         if problems:
             raise ValidationError(problems)
+
+    def _impossible(self, dialect: Dialect) -> dict[str, str]:
+        """What the broker can't do, at the field whose change would make it possible."""
+        # Nothing was typed that is a number: the field itself says so.
+        instances = 1 if self.instances is None else self.instances
+        words = dialect.cannot(self.wanted, instances)
+        if not words:
+            return {}
+        if not dialect.cannot(self.wanted, 1):
+            return {"instances": words}
+        shared = replace(self.wanted, exclusive=False)
+        return {"durable" if dialect.cannot(shared, 1) else "exclusive": words}
+
+    def _taken(self, dialect: Dialect) -> dict[str, str]:
+        """Another consumer has the name that only one connection can have."""
+        mine = self.wanted
+        if not (dialect.one_connection_per_subscriber and mine.is_durable):
+            return {}
+        label = dialect.kind.label
+        for other in Consumer.objects.filter(broker=self.broker_id, durable=True).exclude(pk=self.pk):
+            if other.wanted.is_durable and other.wanted.subscriber == mine.subscriber:
+                words = f"{other.name} is {mine.subscriber} already, and {label} lets in only one of them."
+                return {"client_id": words}
+        return {}
 
     def spec(self) -> ConsumerSpec:
         """The row, its broker included, as a frozen value."""

@@ -168,3 +168,12 @@ def test_hostile_text_comes_out_as_text(client: Client) -> None:
     DeadLetter.objects.update(error_type=rows.HOSTILE, origin=rows.HOSTILE, state="dead")
     for url in (replay.get_absolute_url(), "/console/replays/", f"{PLAN}?scope=matching&text=%3Cscript%3Ealert"):
         assert "<script>alert" not in html(client.get(url))
+
+
+def test_the_plan_says_when_every_subscriber_of_a_topic_would_get_it_again(client: Client) -> None:
+    broker = rows.make_broker(kind="activemq")
+    of_topic = rows.make_letter(rows.make_consumer(broker=broker, destination="/topic/prices"), origin="/topic/prices")
+    of_queue = rows.make_letter(rows.make_consumer(broker=broker))
+    said = "Every subscriber of /topic/prices gets these messages again"
+    assert said in text(client.get(f"{PLAN}?id={of_topic.pk}"))
+    assert said not in text(client.get(f"{PLAN}?id={of_queue.pk}"))
