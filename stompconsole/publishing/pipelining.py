@@ -23,7 +23,7 @@ WINDOW = 500
 """Messages that wait for their receipts at once."""
 
 GRACE_S = 5.0
-"""The sender ends a session whose receipts are late; this much later we stop waiting for it to say so."""
+"""The sender says when a receipt is late; this much later we stop waiting for it to say so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

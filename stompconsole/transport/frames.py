@@ -59,8 +59,8 @@ def nack(ack_id: str) -> bytes:
 
 def error_in_words(headers: Mapping[str, str], body: bytes) -> str:
     """An ERROR frame in one line: its message, and its body where that says more."""
-    # Artemis puts all headers of a message that it refuses into the words of its ERROR.
-    message = headers.get("message", "").strip()[:MAX_WORDS]
+    # Artemis puts all headers of a message that it refuses behind its words.
+    message = headers.get("message", "").partition(" CoreMessage[")[0].strip()[:MAX_WORDS]
     detail = body[:2_000].decode("utf-8", "replace").replace("\0", "").strip()
     with suppress(ValueError):
         detail = detail[: detail.index("\n")].strip()

@@ -259,9 +259,10 @@ class StompSession:
     def _on_error(self, headers: Mapping[str, str], body: bytes) -> None:
         words = diagnosis.with_advice(frames.error_in_words(headers, body))
         logger.warning("ERROR from %s: %s", self.endpoint, words)
-        if "receipt-id" not in headers or not self._last_words_unnamed():
-            self._last_error, self._last_error_at = words, time.monotonic()
-            self._last_error_named = "receipt-id" in headers
+        if "receipt-id" in headers and self._last_words_unnamed():
+            words = f"{self._last_error}; {words}"
+        self._last_error, self._last_error_at = words, time.monotonic()
+        self._last_error_named = "receipt-id" in headers
         self._opened.set()
         if headers.get("subscription") in self._sinks:
             # RabbitMQ, when a queue is deleted: nothing more would come, on a connection that stays open.

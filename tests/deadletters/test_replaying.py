@@ -150,7 +150,7 @@ def test_what_the_broker_refuses_is_skipped_with_its_words_and_holds_up_no_other
     with running_engine():
         assert wait_done(replay) == Progress(total=4, sent=3, skipped=1)
     note = replay.items.get(dead_letter=bad[0]).note
-    assert note == "The broker refuses it: User app is not authorized to write"
+    assert note.startswith("The broker refuses it: User app is not authorized to write")
     assert len(wire.bodies("/queue/orders")) == 3
 
 

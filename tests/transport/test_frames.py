@@ -33,3 +33,19 @@ def test_ack_and_nack_escape_their_id() -> None:
 def test_a_header_no_escape_can_carry_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match="header"):
         frames.encode("SEND", {name: value})
+
+
+@pytest.mark.parametrize(
+    ("message", "body", "words"),
+    [
+        ("not_found", b"NOT_FOUND - no queue", "not_found: NOT_FOUND - no queue"),
+        ("no right", b"no right", "no right"),
+        ("store is full", b"java.lang.Exception: store is full\n\tat a line of code", "store is full"),
+        ("", b"\0", "an ERROR without a message"),
+        ("", b"only a body\n", "only a body"),
+        ("AMQ339011 Error sending message CoreMessage[all its headers]", b"", "AMQ339011 Error sending message"),
+        ("x" * 9_000, b"", "x" * 500),
+    ],
+)
+def test_an_error_is_told_in_one_line_that_says_nothing_twice(message: str, body: bytes, words: str) -> None:
+    assert frames.error_in_words({"message": message}, body) == words

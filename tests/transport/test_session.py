@@ -59,6 +59,29 @@ def test_an_error_with_a_receipt_id_refuses_that_frame_alone() -> None:
         assert session.close_reason is None
 
 
+def test_the_reason_that_comes_before_the_error_that_names_the_frame_is_told_with_it() -> None:
+    # Artemis over its disk limit: the first names no frame, the second gives no reason.
+    with scripted_broker() as broker, session_with(broker) as (session, peer):
+        futures, receipts = sent(session, peer, 2)
+        peer.send(b"ERROR\nmessage:the disk is full\n\n\0")
+        peer.send(f"ERROR\nreceipt-id:{receipts[0]}\nmessage:error sending\n\n\0".encode())
+        with pytest.raises(BrokerRefused, match="the disk is full; error sending"):
+            futures[0].result(5)
+        peer.close()
+        with pytest.raises(SessionClosed, match="the disk is full"):
+            futures[1].result(5)
+
+
+@pytest.mark.parametrize(
+    ("offered", "asked", "watched"), [("0,0", 1.0, False), ("1000,0", 1.0, True), ("1000,0", 0.0, False)]
+)
+def test_a_session_is_watched_if_the_broker_has_promised_the_heart_beats_we_asked_for(
+    offered: str, asked: float, watched: bool
+) -> None:
+    with scripted_broker(heart_beat=offered) as broker, session_with(broker, heartbeat_s=(0.0, asked)) as (session, _):
+        assert session.watched is watched
+
+
 def test_an_error_for_a_frame_nobody_waits_for_refuses_no_other() -> None:
     with scripted_broker() as broker, session_with(broker) as (session, peer):
         (future,), (receipt,) = sent(session, peer, 1)
