@@ -42,7 +42,7 @@ def freeze(replay: Replay, choices: Iterable[QuerySet[DeadLetter]]) -> int:
     states = frozen.values_list("pk", "state").iterator(chunk_size=2_000)
     for ids in _portions([pk for pk, state in states if state != DeadLetterState.DEAD]):
         items.filter(dead_letter_id__in=ids).delete()
-    replay.total = frozen.update(state=DeadLetterState.REPLAYING, state_at=timezone.now())
+    replay.total = transitions.turn(frozen, DeadLetterState.REPLAYING, timezone.now())
     replay.save(update_fields=["total"])
     return replay.total
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from stompconsole.deadletters import transitions
+from stompconsole.deadletters import tallies, transitions
 from stompconsole.deadletters.selection import undo_possible_since
 from stompconsole.models import DeadLetter, DeadLetterState
 
@@ -51,5 +51,6 @@ def _purge_some(state: DeadLetterState, before: datetime) -> int:
     transitions.lock(transitions.by_id(ids))
     # Under the lock once more: one of them may have been brought back. Only ids, or the bodies come along.
     still_old = transitions.by_id(ids).filter(state=state, state_at__lt=before).only("pk")
+    tallies.going(still_old)
     still_old.delete()
     return len(ids)

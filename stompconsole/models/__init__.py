@@ -7,6 +7,7 @@ from stompconsole.models.audit import AuditEntry
 from stompconsole.models.broker import Broker
 from stompconsole.models.consumer import Consumer
 from stompconsole.models.deadletter import DeadLetter, DeadLetterState, Failure
+from stompconsole.models.group import Expected, FailureGroup, GroupHour, LetterTally
 from stompconsole.models.replay import Replay, ReplayItem, ReplayItemState, ReplayState
 from stompconsole.models.subscription import Subscription
 from stompconsole.models.throughput import ThroughputBucket
@@ -21,7 +22,11 @@ __all__ = [
     "DeadLetter",
     "DeadLetterState",
     "DeadLetterVia",
+    "Expected",
     "Failure",
+    "FailureGroup",
+    "GroupHour",
+    "LetterTally",
     "Purpose",
     "Replay",
     "ReplayItem",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, date, datetime
 
 from django.db import models
 from django.urls import reverse
@@ -20,12 +21,21 @@ class DeadLetterState(models.TextChoices):
     DISCARDED = "discarded"
 
 
+def today() -> date:
+    """The day it is, UTC."""
+    return datetime.now(UTC).date()
+
+
 class DeadLetter(models.Model):
     """One message that was given up on. The id travels with it, so a second death finds the same row."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     consumer = models.ForeignKey(Consumer, null=True, on_delete=models.SET_NULL, related_name="dead_letters")
     consumer_name = models.CharField(max_length=50, db_index=True)
+    group = models.ForeignKey(
+        "stompconsole.FailureGroup", null=True, on_delete=models.SET_NULL, related_name="letters", db_index=False
+    )
+    day = models.DateField(default=today, help_text="The day it failed last, UTC: what it is counted under.")
     state = models.CharField(max_length=10, choices=DeadLetterState.choices, default=DeadLetterState.DEAD)
     state_at = models.DateTimeField()
     origin = models.CharField(max_length=500, blank=True, help_text="Where the message was first; empty if not known.")
@@ -53,6 +63,7 @@ class DeadLetter(models.Model):
         indexes = [
             models.Index(fields=["state", "-failed_at", "-id"]),
             models.Index(fields=["consumer", "state", "-failed_at"]),
+            models.Index(fields=["group", "state", "-failed_at", "-id"]),
         ]
         permissions = [
             ("replay_deadletter", "Can replay dead letters"),

@@ -10,7 +10,7 @@ import logging
 from django.utils import timezone
 
 from stompconsole.conf import Settings
-from stompconsole.deadletters import retention
+from stompconsole.deadletters import grouping, retention, tallies
 from stompconsole.metrics import buckets
 from stompconsole.worker.registry import Registry
 
@@ -26,6 +26,9 @@ def sweep(registry: Registry, settings: Settings) -> None:
     workers = registry.purge()
     spans = buckets.purge(timezone.now(), settings.throughput_keep_s)
     letters = retention.purge()
+    while grouping.group_the_rest():
+        pass
+    tallies.fold()
     if workers or letters.discarded or letters.processed:
         logger.info(
             "swept %d workers, %d buckets, %d discarded and %d processed dead letters",
