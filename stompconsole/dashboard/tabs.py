@@ -18,6 +18,7 @@ _LABELS = {
     DeadLetterState.SENT: "Sent",
     DeadLetterState.PROCESSED: "Processed",
     DeadLetterState.DISCARDED: "Discarded",
+    DeadLetterState.SCHEDULED: "Scheduled",
 }
 
 

@@ -67,16 +67,24 @@ def _insert_items(replay: Replay, rows: QuerySet[DeadLetter]) -> None:
     except EmptyResultSet:
         return
     quote, meta = connection.ops.quote_name, ReplayItem._meta  # noqa: SLF001 - Django's documented model API
-    values: dict[str, Any] = {"replay": replay.pk, "state": ReplayItemState.WAITING.value, "active": True, "note": ""}
+    # Every column that takes no NULL: SQLite would ignore the row over it, as over the constraint.
+    values: dict[str, Any] = {
+        "replay": replay.pk,
+        "state": ReplayItemState.WAITING.value,
+        "active": True,
+        "doubtful": False,
+        "note": "",
+    }
     by_name = {field.name: field for field in meta.concrete_fields}
     fields = [by_name[name] for name in ("dead_letter", *values)]
     columns = ", ".join(quote(str(field.column)) for field in fields)
+    places = ", ".join(["%s"] * len(values))
     insert = connection.ops.insert_statement(on_conflict=OnConflict.IGNORE)
     suffix = connection.ops.on_conflict_suffix_sql(fields, OnConflict.IGNORE, [], [])
     # "WHERE 1 = 1": without it SQLite takes ON CONFLICT for the condition of a join.
     sql = (
         f"{insert} {quote(meta.db_table)} ({columns}) "  # noqa: S608 - names of our own model
-        f"SELECT chosen.{quote('id')}, %s, %s, %s, %s FROM ({select}) chosen WHERE 1 = 1 ORDER BY 1 {suffix}"
+        f"SELECT chosen.{quote('id')}, {places} FROM ({select}) chosen WHERE 1 = 1 ORDER BY 1 {suffix}"
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [*values.values(), *params])

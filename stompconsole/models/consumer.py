@@ -111,6 +111,34 @@ class Consumer(models.Model):
     subscription_id = models.CharField(
         max_length=200, blank=True, validators=[validate_identifier], help_text="Empty: the console makes one up."
     )
+    retry_later = models.CharField(
+        "then retried after",
+        max_length=100,
+        blank=True,
+        help_text="Long waits, such as 5m, 1h, 6h: the message is parked as a scheduled replay. Empty for none.",
+    )
+    breaker_in_a_row = models.PositiveIntegerField(
+        "pause itself after failures in a row", default=0, help_text="0 never pauses it."
+    )
+    breaker_percent = models.PositiveIntegerField(
+        "or when more fail than (%)",
+        default=0,
+        validators=[MaxValueValidator(100)],
+        help_text="Of the last 50 messages. 0 never pauses it.",
+    )
+    breaker_probe_s = models.FloatField(
+        "try one message after (s)",
+        default=30.0,
+        validators=[MinValueValidator(0.1)],
+        help_text="Twice as long after each try that fails, up to ten minutes.",
+    )
+    redact = models.TextField(
+        blank=True,
+        help_text="Header names and JSON paths never stored in clear, one a line: authorization or $.card.number",
+    )
+    keep_days = models.PositiveIntegerField("keep dead letters for (days)", null=True, blank=True)
+    keep_count = models.PositiveIntegerField("keep at most", null=True, blank=True)
+    keep_bytes = models.PositiveBigIntegerField("keep at most (bytes)", null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
