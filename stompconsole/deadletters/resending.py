@@ -30,16 +30,20 @@ REFUSALS_TO_BLAME = 2
 STOP_GRACE_S = 2.0
 """How long receipts are still waited for once the worker is asked to stop."""
 
+_NOT_TAKEN = (BrokerRefused, ConfigurationError, ConnectFailed)
+
 LONGEST_WAIT_S = 120.0
 """How long a portion is waited for at most. The sender fails it long before, connecting to a standby included."""
 
 
 @dataclass(slots=True)
 class Results:
-    """What became of a portion. Those in neither list are unknown and stay waiting; ``trouble`` by broker says why,
-    ``stuck_at`` is the item that was alone in flight when trouble came."""
+    """What became of a portion. Those in no list are unknown and stay waiting; ``trouble`` by broker says why,
+    ``stuck_at`` is the item that was alone in flight when trouble came. ``unsent`` stay waiting too: the broker has
+    certainly not taken them."""
 
     sent: list[uuid.UUID] = field(default_factory=list)
+    unsent: set[uuid.UUID] = field(default_factory=set)
     refused: dict[uuid.UUID, str] = field(default_factory=dict)
     trouble: dict[str, str] = field(default_factory=dict)
     stuck_at: int | None = None
@@ -77,6 +81,7 @@ class Resender:
             way = _Way(broker=broker, sender=sender, dialect=await asyncio.to_thread(sender.dialect))
         except StompConsoleError as failed:
             results.trouble[broker.name] = str(failed)
+            results.unsent.update(message.dead_letter_id for message in messages)
             return
         errors = await self._settled([self._hand_over(way, message) for message in messages])
         doubtful: list[tuple[Outgoing, StompConsoleError]] = []
@@ -85,6 +90,7 @@ class Resender:
                 results.sent.append(message.dead_letter_id)
             else:
                 doubtful.append((message, error))
+                results.unsent.update([message.dead_letter_id] if isinstance(error, _NOT_TAKEN) else [])
         await self._one_by_one(way, doubtful, results)
 
     async def _one_by_one(
@@ -94,6 +100,8 @@ class Resender:
             if self._stop.is_set():
                 return
             verdict = await self._alone(way, message, error)
+            if not isinstance(verdict, _NOT_TAKEN):
+                results.unsent.discard(message.dead_letter_id)
             match verdict:
                 case None:
                     results.sent.append(message.dead_letter_id)

@@ -43,6 +43,7 @@ class Replay(models.Model):
     stop_above_percent = models.FloatField(null=True, help_text="Stops when more than this fails again.")
     stop_on_same = models.BooleanField(default=False, help_text="Stops when one fails as it did before.")
     start_at = models.DateTimeField(null=True)
+    judged_since = models.DateTimeField(null=True, help_text="When it was resumed: earlier outcomes stop it no more.")
     worker = models.ForeignKey(Worker, null=True, on_delete=models.SET_NULL, related_name="+")
     lease_until = models.DateTimeField(null=True)
     note = models.TextField(blank=True, help_text="Why it waits or stopped, in words.")
@@ -92,6 +93,9 @@ class ReplayItem(models.Model):
     state = models.CharField(max_length=12, choices=ReplayItemState.choices, default=ReplayItemState.WAITING)
     active = models.BooleanField(default=True, help_text="False once it was sent, skipped or cancelled.")
     note = models.TextField(blank=True)
+    group = models.ForeignKey(
+        FailureGroup, null=True, on_delete=models.SET_NULL, related_name="+", help_text="What it had died of."
+    )
     edit = models.ForeignKey(LetterEdit, null=True, on_delete=models.SET_NULL, related_name="items")
     begun_at = models.DateTimeField(null=True, help_text="When it was about to be sent; set before each SEND.")
     doubtful = models.BooleanField(default=False, help_text="May have been sent twice: a worker ended before it knew.")

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from stompconsole.deadletters import replay_rows, selection, tallies
+from stompconsole.deadletters import controlling, replay_rows, selection, tallies
 from stompconsole.deadletters.outcomes import record_processed
 from stompconsole.deadletters.selection import Filters, Planned
 from stompconsole.models import (
@@ -121,7 +121,7 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def an_operator_cancels(self, data: st.DataObject) -> None:
         replay_id = data.draw(st.sampled_from(self.replays))
-        selection.cancel_replay(replay_id, actor=None)
+        controlling.cancel_replay(replay_id, actor=None)
 
     @rule(worker=st.integers(0, 1))
     def a_worker_takes_a_replay(self, worker: int) -> None:

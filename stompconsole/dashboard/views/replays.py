@@ -17,7 +17,8 @@ from stompconsole.dashboard.links import back
 from stompconsole.dashboard.paging import page_of
 from stompconsole.dashboard.stream.topics import Page, Topic
 from stompconsole.dashboard.tabs import list_query
-from stompconsole.deadletters.selection import Planned, cancel_replay, replay_matching, replay_selected
+from stompconsole.deadletters.controlling import cancel_replay
+from stompconsole.deadletters.selection import Planned, replay_matching, replay_selected
 from stompconsole.models import Replay
 
 LIST = "stompconsole:dead-letters"
