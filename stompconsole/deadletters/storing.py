@@ -157,6 +157,7 @@ def _newest(message: Captured, owners: Owners, groups: _Groups, now: datetime) -
         "body": message.body,
         "body_size": len(message.body),
         "search_text": message.search_text,
+        "document": message.document,
         "failed_at": message.failed_at,
         "captured_at": now,
         **asdict(message.death),

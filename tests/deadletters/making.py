@@ -11,7 +11,7 @@ from typing import Any
 from django.utils import timezone
 
 from stompconsole.brokers import Dialect, dialect_for
-from stompconsole.deadletters import tallies
+from stompconsole.deadletters import storable, tallies
 from stompconsole.deadletters.capture import CaptureWork, capture_work
 from stompconsole.deadletters.tallies import Cell
 from stompconsole.delivery import envelope
@@ -66,6 +66,10 @@ def make_dead_letters(consumer: Consumer | None, count: int, **fields: Any) -> l
         "captured_at": now,
     }
     rows = [DeadLetter(**{"body": str(number).encode(), **defaults, **fields}) for number in range(count)]
+    for row in rows:
+        others = (row.error_type, row.error_message, row.correlation_id, row.message_id)
+        row.search_text = storable.search_text(row.search_text.encode() or row.body, 4_096, *others)
+        row.document = storable.document(row.body, 4_096)
     return DeadLetter.objects.bulk_create(rows)
 
 
