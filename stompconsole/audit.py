@@ -40,6 +40,7 @@ class Action(enum.StrEnum):
     REPLAY_STOPPED = "replay stopped"
     REPLAY_CANCELLED = "replay cancelled"
     REPLAY_DONE = "replay done"
+    GROUP_CHANGED = "failure group changed"
     DISCARDED = "dead letters discarded"
     DISCARD_UNDONE = "discard undone"
     WORKER_STARTED = "worker started"

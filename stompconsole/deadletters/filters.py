@@ -10,7 +10,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from urllib.parse import urlencode
 
 from django.db.models import Count, Min, Q, QuerySet
@@ -22,6 +22,9 @@ from stompconsole.models import Consumer, DeadLetter, DeadLetterState
 
 MAX_FILTER_CHARS = 200
 MAX_GROUPS = 20
+
+NONE = "(none)"
+"""In a URL: those that have no error type, origin or worker; nothing at all does not filter."""
 
 _LIMITS = {"error_type": 255, "origin": 500, "worker": 300, "text": 500}
 _BOUNDS = {"failed_after": "failed_at__gte", "failed_before": "failed_at__lt"}
@@ -42,6 +45,7 @@ class Filters:
     group: str = ""
     origin: str = ""
     worker: str = ""
+    day: str = ""
     failed_after: str = ""
     failed_before: str = ""
 
@@ -63,9 +67,12 @@ class Filters:
             rows = rows.filter(state=self.state)
         for name in ("error_type", "origin", "worker"):
             if value := getattr(self, name):
-                rows = rows.filter(**{name: value})
+                rows = rows.filter(**{name: "" if value == NONE else value})
         if self.group:
             rows = rows.filter(group=int(self.group)) if _is_id(self.group) else rows.none()
+        if self.day:
+            day = _day(self.day)
+            rows = rows.none() if day is None else rows.filter(day=day)
         for name, lookup in _BOUNDS.items():
             if text := getattr(self, name):
                 at = _moment(text)
@@ -75,6 +82,8 @@ class Filters:
     def problems(self) -> tuple[str, ...]:
         """What of this makes no sense and therefore finds nothing, a sentence each."""
         told = [f"group {self.group!r} is no id of a failure group."] if self.group and not _is_id(self.group) else []
+        if self.day and _day(self.day) is None:
+            told.append(f"day {self.day!r} is no day: write it as 2026-11-23.")
         for name in _BOUNDS:
             text = getattr(self, name)
             if text and _moment(text) is None:
@@ -93,6 +102,7 @@ class Filters:
             f"of group {self.group}" if self.group else "",
             f"from {self.origin}" if self.origin else "",
             f"of worker {self.worker}" if self.worker else "",
+            f"of {self.day}" if self.day else "",
             f"failed after {self.failed_after}" if self.failed_after else "",
             f"failed before {self.failed_before}" if self.failed_before else "",
             f"mentioning “{self.text}”" if self.text else "",
@@ -160,11 +170,18 @@ def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
 
 
+def _day(text: str) -> date | None:
+    try:
+        return parse_date(text)
+    except ValueError:
+        return None
+
+
 def _moment(text: str) -> datetime | None:
     if span := _SPAN.fullmatch(text):
         return timezone.now() - timedelta(seconds=int(span["number"]) * _SECONDS[span["unit"]])
     try:
-        day = parse_date(text)
+        day = _day(text)
         found = datetime.combine(day, time()) if day is not None else parse_datetime(text)
     except ValueError:
         return None

@@ -56,6 +56,7 @@ def freeze(replay: Replay, choices: Iterable[QuerySet[DeadLetter]]) -> int:
         items.filter(dead_letter_id__in=ids).delete()
     replay.total = transitions.turn(frozen, DeadLetterState.REPLAYING, timezone.now())
     replay.save(update_fields=["total"])
+    FailureGroup.objects.filter(pk__in=items.order_by().values("group").distinct()).update(last_replay=replay)
     return replay.total
 
 

@@ -41,8 +41,10 @@ def group_of(
     at: datetime,
 ) -> Grouped:
     """What group a failure belongs to."""
+    # By the row, not by its name: a consumer that gets the name of a deleted one does not take over its groups.
+    whose = f"name {consumer_name}" if consumer_id is None else f"id {consumer_id}"
     return Grouped(
-        fingerprint=fingerprint(consumer_name, error_type, error_message, traceback),
+        fingerprint=fingerprint(whose, error_type, error_message, traceback),
         consumer_id=consumer_id,
         consumer_name=consumer_name,
         handler=handler,

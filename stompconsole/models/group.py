@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.validators import RegexValidator
 from django.db import models
 
 from stompconsole.models.consumer import Consumer
@@ -33,9 +34,18 @@ class FailureGroup(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     note = models.TextField(blank=True, max_length=2_000)
-    ticket = models.URLField(blank=True, max_length=500)
+    # Not a URLField: that refuses host names without a dot, which trackers inside a company have.
+    ticket = models.CharField(
+        blank=True,
+        max_length=500,
+        validators=[RegexValidator(r"\Ahttps?://\S+\Z", "Give a link that begins with http:// or https://.")],
+    )
     snoozed_until = models.DateTimeField(null=True, blank=True)
     expected = models.CharField(max_length=10, choices=Expected.choices, default=Expected.NO, blank=True)
+
+    last_replay = models.ForeignKey(
+        "stompconsole.Replay", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
 
     letters: models.Manager[DeadLetter]
     tallies: models.Manager[LetterTally]
