@@ -23,6 +23,7 @@ SEE = "stompconsole.view_console"
 OPERATE = "stompconsole.operate_consumer"
 REPLAY = "stompconsole.replay_deadletter"
 DISCARD = "stompconsole.discard_deadletter"
+TEND = "stompconsole.edit_failuregroup"
 
 
 def console_view(*permissions: str) -> Callable[[View[P]], View[P]]:

@@ -27,6 +27,7 @@ class May:
     operate: bool
     replay: bool
     discard: bool
+    tend: bool
 
     @classmethod
     def of(cls, request: HttpRequest) -> May:
@@ -37,6 +38,7 @@ class May:
             operate=has("stompconsole.operate_consumer"),
             replay=has("stompconsole.replay_deadletter"),
             discard=has("stompconsole.discard_deadletter"),
+            tend=has("stompconsole.edit_failuregroup"),
         )
 
 

@@ -164,10 +164,12 @@ def _tallied(filters: Filters) -> bool:
 
 def _tallies(filters: Filters) -> QuerySet[LetterTally]:
     rows = LetterTally.objects.order_by()
+    if filters.problems():
+        return rows.none()
     if filters.consumer:
         rows = rows.filter(_of_consumer(filters.consumer))
     if filters.group:
-        rows = rows.filter(group=int(filters.group)) if filters.group.isdecimal() else rows.none()
+        rows = rows.filter(group=int(filters.group))
     named = {"group__error_type": filters.error_type, "origin": filters.origin, "worker": filters.worker}
     chosen = {field: value for field, value in {**named, "day": filters.day}.items() if value}
     return rows.filter(**{field: "" if value == NONE else value for field, value in chosen.items()})

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from stompconsole.deadletters import searching
-from stompconsole.models import Consumer, DeadLetter, DeadLetterState
+from stompconsole.models import Consumer, DeadLetter, DeadLetterState, FailureGroup
 
 MAX_FILTER_CHARS = 200
 MAX_GROUPS = 20
@@ -99,7 +99,7 @@ class Filters:
         parts = [
             f"of {self.consumer}" if self.consumer else "",
             f"with error {self.error_type}" if self.error_type else "",
-            f"of group {self.group}" if self.group else "",
+            f"of “{_title(self.group)}”" if self.group else "",
             f"from {self.origin}" if self.origin else "",
             f"of worker {self.worker}" if self.worker else "",
             f"of {self.day}" if self.day else "",
@@ -164,6 +164,11 @@ def _preview(rows: QuerySet[DeadLetter], as_of: datetime) -> Preview:
 def _groups(rows: QuerySet[DeadLetter], field: str) -> tuple[Group, ...]:
     counted = rows.order_by().values_list(field).annotate(count=Count("pk")).order_by("-count", field)
     return tuple(Group(label=label, count=count) for label, count in counted[:MAX_GROUPS])
+
+
+def _title(group: str) -> str:
+    found = FailureGroup.objects.filter(pk=int(group)).first() if _is_id(group) else None
+    return str(found)[:200] if found is not None else f"group {group}"
 
 
 def _is_id(text: str) -> bool:

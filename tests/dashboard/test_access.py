@@ -20,6 +20,8 @@ PAGES = (
     "dead-letters",
     "dead-letter",
     "dead-letter-body",
+    "groups",
+    "group",
     "replays",
     "replay",
     "workers",
@@ -30,6 +32,11 @@ ACTIONS = {
     "consumer-resume": "operate_consumer",
     "replay-plan": "replay_deadletter",
     "replay-cancel": "replay_deadletter",
+    "replay-pause": "replay_deadletter",
+    "replay-resume": "replay_deadletter",
+    "replay-rate": "replay_deadletter",
+    "replay-end-canary": "replay_deadletter",
+    "group-tend": "edit_failuregroup",
     "discard": "discard_deadletter",
     "undo": "discard_deadletter",
 }
@@ -48,7 +55,9 @@ def urls(db: None) -> dict[str, str]:
         "dead-letter": [letter.pk],
         "dead-letter-body": [letter.pk],
         "replay": [replay.pk],
-        "replay-cancel": [replay.pk],
+        **{name: [replay.pk] for name in ACTIONS if name.startswith("replay-") and name != "replay-plan"},
+        "group": [letter.group_id],
+        "group-tend": [letter.group_id],
     }
     return {name: reverse(f"stompconsole:{name}", args=keys.get(name, [])) for name in (*PAGES, *ACTIONS)}
 
@@ -98,7 +107,7 @@ def test_an_action_needs_a_csrf_token(name: str, urls: dict[str, str], client: C
     assert Consumer.objects.get().paused is False
 
 
-@pytest.mark.parametrize("name", ["overview", "consumer", "dead-letters", "dead-letter"])
+@pytest.mark.parametrize("name", ["overview", "consumer", "dead-letters", "dead-letter", "group", "replay"])
 def test_what_is_not_allowed_is_seen_disabled_with_the_reason(
     name: str, urls: dict[str, str], onlooker: Client
 ) -> None:
@@ -122,6 +131,7 @@ def test_what_is_not_allowed_is_seen_disabled_with_the_reason(
         ("dead-letter", uuid.UUID(int=7), "no such dead letter"),
         ("dead-letter-body", uuid.UUID(int=7), "no such dead letter"),
         ("replay", 7_777, "no replay 7777"),
+        ("group", 7_777, "no failure group 7777"),
     ],
 )
 def test_what_is_not_there_is_said_in_our_shell(name: str, key: object, words: str, client: Client) -> None:
