@@ -42,6 +42,7 @@ class Action(enum.StrEnum):
     REPLAY_DONE = "replay done"
     GROUP_CHANGED = "failure group changed"
     DISCARDED = "dead letters discarded"
+    IMPORTED = "dead letters imported"
     DISCARD_UNDONE = "discard undone"
     WORKER_STARTED = "worker started"
     WORKER_STOPPED = "worker stopped"

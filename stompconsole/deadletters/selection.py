@@ -74,10 +74,11 @@ class _By:
     actor: User | None
     reason: str = ""
     remote_address: str | None = None
+    actor_name: str = ""
 
     @property
     def name(self) -> str:
-        return self.actor.get_username() if self.actor is not None else "the system"
+        return self.actor.get_username() if self.actor is not None else self.actor_name or "the system"
 
 
 @transaction.atomic
@@ -110,12 +111,13 @@ def replay_matching(
     as_of: datetime,
     expected_count: int,
     actor: User | None,
+    actor_name: str = "",
     reason: str = "",
     remote_address: str | None = None,
     plan: Plan = PLAIN,
 ) -> Planned:
     """Have all that match sent again: exactly what the preview of ``as_of`` counted, less what has gone since."""
-    by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address)
+    by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address, actor_name=actor_name)
     replay = freezing.begin(filters.describe(), by.reason, actor, plan)
     chosen = freezing.freeze(replay, [filters.frozen(as_of)])
     if chosen > expected_count:
@@ -156,11 +158,12 @@ def discard_matching(
     as_of: datetime,
     expected_count: int,
     actor: User | None,
+    actor_name: str = "",
     reason: str = "",
     remote_address: str | None = None,
 ) -> Discarded:
     """Discard all that match: exactly what the preview of ``as_of`` counted, less what has gone since."""
-    by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address)
+    by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address, actor_name=actor_name)
     now = timezone.now()
     transitions.write_first()
     count = transitions.discard(filters.frozen(as_of), now)
