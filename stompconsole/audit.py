@@ -42,6 +42,8 @@ class Action(enum.StrEnum):
     REPLAY_DONE = "replay done"
     GROUP_CHANGED = "failure group changed"
     DISCARDED = "dead letters discarded"
+    PURGED = "dead letters purged"
+    EDITED = "dead letter edited"
     IMPORTED = "dead letters imported"
     DISCARD_UNDONE = "discard undone"
     WORKER_STARTED = "worker started"

@@ -75,7 +75,7 @@ class Filters:
             rows = rows.none() if day is None else rows.filter(day=day)
         for name, lookup in _BOUNDS.items():
             if text := getattr(self, name):
-                at = _moment(text)
+                at = moment(text)
                 rows = rows.none() if at is None else rows.filter(**{lookup: at})
         return searching.search(rows, self.text)
 
@@ -86,7 +86,7 @@ class Filters:
             told.append(f"day {self.day!r} is no day: write it as 2026-11-23.")
         for name in _BOUNDS:
             text = getattr(self, name)
-            if text and _moment(text) is None:
+            if text and moment(text) is None:
                 told.append(f"{name} {text!r} is no time: write 2026-11-23, 2026-11-23T14:00, or 90m, 24h, 7d back.")
         return (*told, *searching.problems(self.text))
 
@@ -182,7 +182,8 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _moment(text: str) -> datetime | None:
+def moment(text: str) -> datetime | None:
+    """A time as it stands in a URL: ISO 8601, or a span back from now; None for anything else."""
     if span := _SPAN.fullmatch(text):
         return timezone.now() - timedelta(seconds=int(span["number"]) * _SECONDS[span["unit"]])
     try:

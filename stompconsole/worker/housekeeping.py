@@ -30,11 +30,12 @@ def sweep(registry: Registry, settings: Settings) -> None:
         pass
     tallies.fold()
     expecting.act()
-    if workers or letters.discarded or letters.processed:
+    if workers or letters.discarded or letters.processed or letters.limited:
         logger.info(
-            "swept %d workers, %d buckets, %d discarded and %d processed dead letters",
+            "swept %d workers, %d buckets, %d discarded and %d processed dead letters, %d beyond what is kept",
             workers,
             spans,
             letters.discarded,
             letters.processed,
+            letters.limited,
         )
