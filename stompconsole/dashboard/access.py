@@ -24,6 +24,7 @@ SEE = "stompconsole.view_console"
 OPERATE = "stompconsole.operate_consumer"
 REPLAY = "stompconsole.replay_deadletter"
 DISCARD = "stompconsole.discard_deadletter"
+EDIT = "stompconsole.edit_deadletter"
 TEND = "stompconsole.edit_failuregroup"
 
 

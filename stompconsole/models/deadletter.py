@@ -74,6 +74,7 @@ class DeadLetter(models.Model):
         ]
         permissions = [
             ("replay_deadletter", "Can replay dead letters"),
+            ("edit_deadletter", "Can edit dead letters to replay them"),
             ("discard_deadletter", "Can discard dead letters"),
         ]
 

@@ -17,6 +17,7 @@ def operator(db: None) -> User:
         "replay_deadletter",
         "discard_deadletter",
         "edit_failuregroup",
+        "edit_deadletter",
         name="operator",
         is_staff=True,
     )

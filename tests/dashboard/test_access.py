@@ -37,6 +37,7 @@ ACTIONS = {
     "replay-rate": "replay_deadletter",
     "replay-end-canary": "replay_deadletter",
     "group-tend": "edit_failuregroup",
+    "dead-letter-edit": "replay_deadletter",
     "discard": "discard_deadletter",
     "undo": "discard_deadletter",
 }
@@ -56,6 +57,7 @@ def urls(db: None) -> dict[str, str]:
         "dead-letter-body": [letter.pk],
         "replay": [replay.pk],
         **{name: [replay.pk] for name in ACTIONS if name.startswith("replay-") and name != "replay-plan"},
+        "dead-letter-edit": [letter.pk],
         "group": [letter.group_id],
         "group-tend": [letter.group_id],
     }
@@ -94,7 +96,7 @@ def test_each_action_needs_its_own_permission(
     assert Client().post(urls[name])["Location"].startswith("/admin/login/")
 
 
-@pytest.mark.parametrize("name", [name for name in ACTIONS if name != "replay-plan"])
+@pytest.mark.parametrize("name", [name for name in ACTIONS if name not in {"replay-plan", "dead-letter-edit"}])
 def test_an_action_is_not_done_by_a_link(name: str, urls: dict[str, str], client: Client) -> None:
     assert client.get(urls[name]).status_code == 405
 
@@ -131,6 +133,7 @@ def test_what_is_not_allowed_is_seen_disabled_with_the_reason(
         ("dead-letter", uuid.UUID(int=7), "no such dead letter"),
         ("dead-letter-body", uuid.UUID(int=7), "no such dead letter"),
         ("replay", 7_777, "no replay 7777"),
+        ("dead-letter-edit", uuid.UUID(int=7), "no such dead letter"),
         ("group", 7_777, "no failure group 7777"),
     ],
 )
