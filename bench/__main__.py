@@ -1,7 +1,7 @@
 """``python -m bench``: the performance table, and the same as ``bench/results.json``.
 
-Each variant runs in a process of its own, in turn, round after round, on RabbitMQ and on ActiveMQ: machines are
-noisy, so medians of ratios taken within a round are what to read.
+Each variant of a case runs in a process of its own, in turn, round after round, on each broker: machines are noisy, so
+medians of ratios taken within a round are what to read.
 """
 
 from __future__ import annotations
@@ -15,19 +15,41 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.variants import VARIANTS, Drain, preload
+import pytest
+
+from bench.variants import consume, move, publish
+from bench.workload import Workload, preload
 from tests.support.brokers import TestBroker
 from tests.support.pool import BROKERS, ServerPool
 
 RESULTS = Path(__file__).with_name("results.json")
 ROOT = Path(__file__).resolve().parents[1]
-BODY = json.dumps({"order": 99_120, "lines": [{"sku": "A-17", "quantity": 2}], "note": "x" * 236}).encode()
 REFERENCE = "stomp.py"
 WARM_UP = 5_000
-"""Messages drained before the first counted round: a JVM is slow until it has seen the code run."""
+"""Messages at most before the first counted round: a JVM is slow until it has seen the code run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What is measured: its variants, how many messages, whether they are in the queue before."""
+
+    name: str
+    variants: Iterable[str]
+    count: int
+    preloaded: bool
+
+
+CASES = {
+    case.name: case
+    for case in (
+        Case(name="consume", variants=tuple(consume.VARIANTS), count=20_000, preloaded=True),
+        Case(name="publish", variants=tuple(publish.VARIANTS), count=1_000, preloaded=False),
+        Case(name="move", variants=tuple(move.VARIANTS), count=5_000, preloaded=True),
+    )
+}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,29 +69,41 @@ class Row:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--count", type=int, default=20_000, help="messages a round")
+    parser.add_argument("--count", type=int, help="messages a round, in place of each case's own")
+    parser.add_argument("--case", choices=sorted(CASES), action="append", help="only this one")
     parser.add_argument("--broker", choices=sorted(BROKERS), action="append", help="only this one")
     given = parser.parse_args()
     pool = ServerPool()
+    rows: list[Row] = []
     try:
-        kinds = given.broker or sorted(BROKERS, reverse=True)
+        kinds = given.broker or list(BROKERS)
         pool.prepare(kinds)
-        rows = [row for kind in kinds for row in consume(pool.broker(kind), given.rounds, given.count)]
+        for kind in kinds:
+            for name in given.case or list(CASES):
+                rows += compare(CASES[name], reached(pool, kind), given.rounds, given.count or CASES[name].count)
     finally:
         pool.close()
     report(rows)
 
 
-def consume(broker: TestBroker, rounds: int, count: int) -> Iterable[Row]:
-    """Drain ``count`` preloaded 300-byte JSON messages by each variant, ``rounds`` times in turn."""
-    rows = {variant: Row(case="consume", broker=broker.name, variant=variant) for variant in VARIANTS}
-    for variant in VARIANTS:
-        measure(broker, variant, WARM_UP)
+def reached(pool: ServerPool, kind: str) -> TestBroker:
+    """A broker of the pool; a missing one ends the benchmark with its reason."""
+    try:
+        return pool.broker(kind)
+    except (pytest.skip.Exception, pytest.fail.Exception) as missing:
+        raise SystemExit(f"{missing}; name others with --broker") from None
+
+
+def compare(case: Case, broker: TestBroker, rounds: int, count: int) -> Iterable[Row]:
+    """Measure each variant of a case ``rounds`` times in turn, ``count`` messages each time."""
+    rows = {variant: Row(case=case.name, broker=broker.name, variant=variant) for variant in case.variants}
+    for variant in case.variants:
+        measure(case, broker, variant, min(count, WARM_UP))
     for number in range(1, rounds + 1):
         for row in in_turn(list(rows.values()), number):
-            row.rounds.append(count / measure(broker, row.variant, count))
+            row.rounds.append(count / measure(case, broker, row.variant, count))
         told = ", ".join(f"{variant} {row.rounds[-1]:,.0f}/s" for variant, row in rows.items())
-        print(f"{broker.name}, round {number} of {rounds}: {told}", flush=True)
+        print(f"{case.name} on {broker.name}, round {number} of {rounds}: {told}", flush=True)
     return rows.values()
 
 
@@ -79,21 +113,24 @@ def in_turn(rows: list[Row], number: int) -> list[Row]:
     return rows[first:] + rows[:first]
 
 
-def measure(broker: TestBroker, variant: str, count: int) -> float:
-    """Seconds one process of a variant takes to drain ``count`` messages."""
-    drain = Drain(
+def measure(case: Case, broker: TestBroker, variant: str, count: int) -> float:
+    """Seconds one process of a variant takes for ``count`` messages of 300 bytes."""
+    queue = f"/queue/bench.{uuid.uuid4().hex[:12]}"
+    work = Workload(
         host=broker.host,
         port=broker.port,
         user=broker.user,
         password=broker.password,
-        queue=f"/queue/bench.{uuid.uuid4().hex[:12]}",
+        queue=queue,
+        target=f"{queue}.moved",
         count=count,
     )
-    preload(drain, BODY)
-    command = [sys.executable, "-m", "bench.variants", variant, *map(str, asdict(drain).values())]
+    if case.preloaded:
+        preload(work)
+    command = [sys.executable, "-m", f"bench.variants.{case.name}", variant, *work.arguments()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
-        raise SystemExit(f"{variant} on {broker.name} failed:\n{done.stdout}{done.stderr}")
+        raise SystemExit(f"{variant} of {case.name} on {broker.name} failed:\n{done.stdout}{done.stderr}")
     return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
 
 

@@ -27,6 +27,7 @@ class Action(enum.StrEnum):
     BROKER_ADDED = "broker added"
     BROKER_CHANGED = "broker changed"
     BROKER_DELETED = "broker deleted"
+    BROKER_SWITCHED = "broker switched"
     CONSUMER_ADDED = "consumer added"
     CONSUMER_CHANGED = "consumer changed"
     CONSUMER_DELETED = "consumer deleted"

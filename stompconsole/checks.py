@@ -14,21 +14,20 @@ from django.apps import apps
 from django.conf import settings as django_settings
 from django.core import checks
 from django.core.checks import CheckMessage, Tags, register
+from django.core.exceptions import ValidationError
 from django.db import DatabaseError, router
+from django.db.models import Model
 
 from stompconsole import conf, handlers
-from stompconsole.brokers import NackMeans
-from stompconsole.errors import HandlerNotFound
-from stompconsole.models import Broker, Consumer, DeadLetterVia
+from stompconsole.brokers import BrokerKind, NackMeans
+from stompconsole.conf.stomp import WITHOUT_EFFECT
+from stompconsole.errors import ConnectFailed, HandlerNotFound
+from stompconsole.models import Broker, Consumer, DeadLetterVia, default_broker
 from stompconsole.models.secrets import Undecipherable
+from stompconsole.transport.tls import client_context
 
 TAG = "stompconsole"
-
-NOT_USED = {
-    "DEFAULT_STOMP_SSL_VERSION": "the newest TLS version that both sides know is used",
-    "DEFAULT_STOMP_CERT_VALIDATOR": "DEFAULT_STOMP_CA_CERTS or the system's authorities decide whom to trust",
-}
-"""Settings of django-stomp that have no counterpart, and what happens instead."""
+UNVERIFIED = "the broker's certificate is not verified, and whoever is in between can read the password."
 
 
 @register(TAG)
@@ -38,12 +37,52 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         checks.Error(problem, hint="Correct it in the settings of your project.", id="stompconsole.E001")
         for problem in conf.problems()
     ]
-    unused = [
-        checks.Warning(f"{name} is set but not used: {instead}.", hint="Take it out.", id="stompconsole.W001")
-        for name, instead in NOT_USED.items()
-        if getattr(django_settings, name, None)
-    ]
-    return wrong + unused
+    return [*wrong, *_without_effect(), *_doubtful()]
+
+
+def _without_effect() -> Iterable[CheckMessage]:
+    for name, why in WITHOUT_EFFECT.items():
+        if getattr(django_settings, name, None):
+            yield checks.Warning(f"{name} has no effect: {why}", hint="Take it out.", id="stompconsole.W001")
+
+
+def _doubtful() -> Iterable[CheckMessage]:
+    for doubt in conf.doubts():
+        yield checks.Warning(doubt, hint="Set what it needs, or take it out.", id="stompconsole.W005")
+
+
+@register(TAG)
+def check_tls(**_: Any) -> list[CheckMessage]:
+    """TLS of the broker that the settings describe: is it verified, and can its files be read on this machine."""
+    if conf.problems():
+        return []
+    settings = conf.settings_now()
+    found: list[CheckMessage] = []
+    if not settings.tls_verify:
+        found.append(
+            checks.Warning(
+                f'STOMPCONSOLE["TLS_VERIFY"] is off: {UNVERIFIED}',
+                hint="Name the authority that signed the broker's certificate in DEFAULT_STOMP_CA_CERTS instead.",
+                id="stompconsole.W006",
+            )
+        )
+    if settings.stomp is not None:
+        found += _of_tls_files("The STOMP_* settings", default_broker.from_settings(settings.stomp))
+    return found
+
+
+def _of_tls_files(whose: str, broker: Broker) -> Iterable[CheckMessage]:
+    # A warning: where the broker is not needed, as for ``migrate``, its files need not be there.
+    tls = broker.spec().endpoints[0].tls
+    try:
+        if tls is not None:
+            client_context(tls)
+    except ConnectFailed as error:
+        yield checks.Warning(
+            f"{whose}: {error}",
+            hint="The file must be there, and readable, on every machine that talks to the broker.",
+            id="stompconsole.W007",
+        )
 
 
 @register(TAG)
@@ -122,40 +161,71 @@ def check_rows(*, databases: Sequence[str] | None = None, **_: Any) -> list[Chec
     if router.db_for_read(Consumer) not in (databases or ()) or conf.problems():
         return []
     try:
-        return [*_of_handlers(), *_of_brokers()]
+        return [*_of_consumers(), *_of_brokers()]
     except DatabaseError:
         # ``migrate`` runs the checks before it makes the tables.
         return []
 
 
-def _of_handlers() -> Iterable[CheckMessage]:
+def _of_consumers() -> Iterable[CheckMessage]:
     patterns = conf.settings_now().handlers
-    for consumer in Consumer.objects.all():
+    for consumer in Consumer.objects.select_related("broker"):
         try:
             handlers.resolve(consumer.handler, patterns)
         except HandlerNotFound as error:
-            yield checks.Warning(
+            yield _about(
+                consumer,
                 f"Consumer {consumer.name}: {error}",
                 hint="Register the handler, or choose another one in the admin.",
-                obj=consumer,
-                id="stompconsole.W002",
+                number="W002",
             )
+        for sentence in _not_as_asked(consumer):
+            yield _about(
+                consumer,
+                f"Consumer {consumer.name}: {sentence}",
+                hint="Change the consumer in the admin, or run it on a broker that can.",
+                number="W009",
+            )
+
+
+def _not_as_asked(consumer: Consumer) -> Iterable[str]:
+    """What the broker can't do of what the row asks; one that no worker has met yet is not judged."""
+    try:
+        consumer.clean()
+    except ValidationError as error:
+        yield from error.messages
+    broker = consumer.broker
+    if broker.kind != BrokerKind.AUTO or broker.greeting():
+        yield from broker.dialect().caveats(consumer.wanted)
 
 
 def _of_brokers() -> Iterable[CheckMessage]:
     for broker in Broker.objects.all():
         nack = broker.dialect().nack_means
         if broker.dead_letter_via == DeadLetterVia.NACK and nack in {NackMeans.REQUEUED, NackMeans.LOST}:
-            yield checks.Warning(
+            yield _about(
+                broker,
                 f"Broker {broker.name} dead-letters by NACK, and there a message that is NACKed is {nack.value}.",
                 hint='Choose "send" in the admin.',
-                obj=broker,
-                id="stompconsole.W003",
+                number="W003",
+            )
+        if broker.use_tls and not broker.tls_verify:
+            yield _about(
+                broker,
+                f"Broker {broker.name}: {UNVERIFIED}",
+                hint="Give the CA file of the broker in the admin, and switch verification on.",
+                number="W008",
             )
         if isinstance(broker.password, Undecipherable) or isinstance(broker.tls_key_password, Undecipherable):
-            yield checks.Warning(
+            yield _about(
+                broker,
                 f"Broker {broker.name}: a stored password can't be decrypted: no key fits.",
                 hint="Put the old key into SECRET_KEY_FALLBACKS, or enter the password again in the admin.",
-                obj=broker,
-                id="stompconsole.W004",
+                number="W004",
             )
+        else:
+            yield from _of_tls_files(f"Broker {broker.name}", broker)
+
+
+def _about(row: Model, sentence: str, *, hint: str, number: str) -> CheckMessage:
+    return checks.Warning(sentence, hint=hint, obj=row, id=f"stompconsole.{number}")

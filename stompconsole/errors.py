@@ -8,6 +8,7 @@
     │   │   └── LoginRefused          the broker answered CONNECT with an ERROR
     │   ├── SessionClosed             the session has ended; nothing can be settled or sent on it
     │   ├── BrokerRefused             an ERROR frame answered what was sent
+    │   │   └── BrokerBlocked         it takes nothing now, whatever it is: blocked or full
     │   └── ReceiptTimeout            no RECEIPT in time: it may or may not have been done
     ├── WorkFailed                    what takes messages can't take any now, such as a database that is down
     └── HandlerSignal                 raised by handlers to choose an outcome
@@ -20,6 +21,7 @@ A message names what was wrong, the value, what is allowed and what to do. Error
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from datetime import timedelta
 
 
@@ -55,8 +57,19 @@ class BrokerRefused(BrokerError):
     """Raised when the broker answered a frame with an ERROR frame."""
 
 
+class BrokerBlocked(BrokerRefused):
+    """Raised when the broker takes nothing now, whatever it is: it was not sent, or not taken."""
+
+
 class ReceiptTimeout(BrokerError):
-    """Raised when a receipt did not come in time: the frame may or may not have been carried out."""
+    """Raised when a receipt did not come in time: the frame may or may not have been carried out.
+
+    ``outcome`` is done, or fails, when that is known; ``None`` if it will not be.
+    """
+
+    def __init__(self, reason: str = "", outcome: Future[None] | None = None) -> None:
+        super().__init__(reason or "no RECEIPT came in time")
+        self.outcome = outcome
 
 
 class WorkFailed(StompConsoleError):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from tests.support import artemis as artemis_rig
 from tests.support import databases
 from tests.support.brokers import TestBroker
 from tests.support.dev_rig import dev_broker
@@ -17,7 +18,10 @@ from tests.support.pool import BROKERS, KINDS, ServerPool
 from tests.support.proxy import Proxy
 from tests.support.servers import TestServer
 
-ANY_BROKER = ["devbroker", *(pytest.param(kind, marks=pytest.mark.broker) for kind in BROKERS)]
+DOORS = {"artemis_prefixed": "artemis"}
+"""Fixtures that are another way into a server: it is the one that has to run."""
+
+ANY_BROKER = ["devbroker", *(pytest.param(name, marks=pytest.mark.broker) for name in (*BROKERS, *DOORS))]
 
 DATABASE_FIXTURES = {"db", "transactional_db"}
 
@@ -64,7 +68,7 @@ def _kinds_of(item: pytest.Item) -> set[str]:
     fixtures = set(getattr(item, "fixturenames", ()))
     callspec = getattr(item, "callspec", None)
     chosen = {callspec.params.get(name) for name in CHOOSING} if callspec else set()
-    return set(KINDS) & (fixtures | chosen)
+    return set(KINDS) & {DOORS.get(name, name) for name in fixtures | chosen}
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +86,24 @@ def rabbitmq(server_pool: ServerPool) -> TestBroker:
 def activemq(server_pool: ServerPool) -> TestBroker:
     """A running ActiveMQ Classic that checks logins and dead-letters to ``DLQ.<queue>``."""
     return server_pool.broker("activemq")
+
+
+@pytest.fixture(scope="session")
+def activemq6(server_pool: ServerPool) -> TestBroker:
+    """A running ActiveMQ Classic 6, configured like the other."""
+    return server_pool.broker("activemq6")
+
+
+@pytest.fixture(scope="session")
+def artemis(server_pool: ServerPool) -> TestBroker:
+    """A running ActiveMQ Artemis that checks logins, by its stock acceptor."""
+    return server_pool.broker("artemis")
+
+
+@pytest.fixture(scope="session")
+def artemis_prefixed(artemis: TestBroker) -> TestBroker:
+    """The same Artemis by an acceptor that knows queues and topics by ``/queue/`` and ``/topic/``."""
+    return artemis_rig.prefixed(artemis)
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +140,7 @@ def devbroker() -> Iterator[TestBroker]:
 
 @pytest.fixture(params=ANY_BROKER)
 def any_broker(request: pytest.FixtureRequest) -> TestBroker:
-    """Each broker in turn: the development broker, RabbitMQ, ActiveMQ."""
+    """Each broker in turn: the development broker, RabbitMQ, ActiveMQ 5 and 6, both doors of Artemis."""
     broker: TestBroker = request.getfixturevalue(request.param)
     return broker
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stompconsole import handlers
-from stompconsole.brokers import BrokerKind, dialect_for
+from stompconsole.brokers import BrokerKind, Dialect, dialect_for
 from stompconsole.conf import settings_now
 from stompconsole.errors import HandlerNotFound
 from stompconsole.models import AckMode, Broker, Consumer, DeadLetterVia
@@ -29,6 +29,7 @@ def about_consumer(consumer: Consumer) -> Iterator[str]:
             " most brokers take that for the whole name of a queue."
         )
     yield from _about_numbers(consumer)
+    yield from _about_subscription(consumer, consumer.broker.dialect())
     yield from _about_neighbours(consumer)
 
 
@@ -43,8 +44,25 @@ def _about_numbers(consumer: Consumer) -> Iterator[str]:
             "With ack mode client an ACK waits until all earlier messages are done, so a slow one holds up the others."
             " client-individual is faster with several handler threads."
         )
-    if consumer.destination.startswith("/topic/") and consumer.instances != 1:
+
+
+def _about_subscription(consumer: Consumer, dialect: Dialect) -> Iterator[str]:
+    wanted, broker = consumer.wanted, consumer.broker
+    if consumer.durable and not wanted.is_topic:
+        yield f"Durable has no effect: {consumer.destination} is no topic, and a queue keeps its messages anyway."
+    if broker.is_known:
+        yield from dialect.caveats(wanted)
+    elif wanted.is_durable or wanted.exclusive:
+        yield (
+            "No worker is connected, so it is not known what the broker can do: set its kind, or save this consumer"
+            " again when one is, and what does not work is said here."
+        )
+    if not wanted.is_topic or (wanted.is_durable and not broker.is_known):
+        return
+    if consumer.instances != 1 and not (wanted.is_durable and dialect.durable_subscriptions):
         yield "Every slot on a topic gets every message: with more than one, each is handled more than once."
+    if not dialect.own_address(wanted):
+        yield f"A dead letter that is replayed goes to every subscriber of {consumer.destination} again."
 
 
 def _about_neighbours(consumer: Consumer) -> Iterator[str]:
@@ -55,6 +73,22 @@ def _about_neighbours(consumer: Consumer) -> Iterator[str]:
                 f"{consumer.destination} is where the dead letters of {other.name} are captured from:"
                 f" the two will share them. Switch off capture of {other.name} if this consumer is to have them."
             )
+        yield from _about_sharing(consumer, other)
+
+
+def _about_sharing(consumer: Consumer, other: Consumer) -> Iterator[str]:
+    if consumer.capture != other.capture and consumer.dead_letters_go_to == other.dead_letters_go_to:
+        captures = consumer if consumer.capture else other
+        yield (
+            f"The dead letters of {consumer.name} and of {other.name} are in one queue, {consumer.dead_letters_go_to}:"
+            f" capture by {captures.name} takes those of both."
+        )
+    wanted, same = consumer.wanted, other.wanted
+    if wanted.is_durable and (wanted.subscriber, wanted.destination) == (same.subscriber, same.destination):
+        yield (
+            f"{other.name} has the same durable subscription, {wanted.subscriber}: each message goes to one of the two."
+            " Give one of them another client id if both are to get it."
+        )
 
 
 def about_broker(broker: Broker) -> Iterator[str]:

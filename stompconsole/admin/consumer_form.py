@@ -14,16 +14,42 @@ from stompconsole import handlers
 from stompconsole.conf import settings_now
 from stompconsole.errors import HandlerNotFound
 from stompconsole.handlers import RegisteredHandler
+from stompconsole.models import Broker, default_broker
 
 NOTHING_REGISTERED = (
     "No handler is registered yet: mark a function with @stompconsole.handler in the handlers.py of an installed app."
 )
+
+HELP = {
+    "destination": (
+        "As the broker names it. /queue/orders: each message goes to one slot."
+        " /topic/prices: each message goes to everyone who has subscribed."
+        " /queue/Consumer.NAME.VirtualTopic.prices: a queue of your own with a copy of what is sent to"
+        " /topic/VirtualTopic.prices."
+    ),
+    "durable": (
+        "What is sent to the topic while no worker listens, or while this consumer is paused, waits in the broker."
+        " Without it only those who listen at the moment get a message."
+    ),
+    "client_id": (
+        "The broker knows the durable subscription as this with -listener behind it; empty means the consumer's name."
+        " Under a new name it begins empty, and what waits under the old one stays there."
+    ),
+    "exclusive": (
+        "For a queue: one slot gets all messages, in order, and another takes over when it ends."
+        " On RabbitMQ it makes the queue one connection's own, deleted when that ends."
+    ),
+    "subscription_id": "The id that is shown in the broker's own pages; empty means that one is made up.",
+}
 
 Choices = list[tuple[str, str | list[tuple[str, str]]]]
 
 
 class ConsumerForm(forms.ModelForm):  # type: ignore[type-arg]
     """Accepts a registered handler, the one the row has already, or a path that a pattern of the settings allows."""
+
+    class Meta:
+        help_texts = HELP
 
     handler = forms.ChoiceField(required=False)
     handler_path = forms.CharField(required=False, max_length=500, label="or a dotted path")
@@ -103,3 +129,21 @@ def _said_of_handlers(failures: Iterable[tuple[str, str]]) -> str:
         f"{module} does not import, its handlers are missing: {error}." for module, error in failures
     ]
     return " ".join(said or ([] if handlers.registered() else [NOTHING_REGISTERED]))
+
+
+def initial_from_settings() -> dict[str, Any]:
+    """What a new consumer begins with where the STOMP_* settings describe a broker: as that broker's consumers were
+    under django-stomp. Empty where they don't."""
+    stomp = settings_now().stomp
+    if stomp is None:
+        return {}
+    broker = Broker.objects.filter(name=default_broker.NAME).first()
+    return {
+        "concurrency": stomp.threads,
+        "correlation_id_required": stomp.correlation_id_required,
+        "durable": stomp.durable_topic_subscription,
+        "client_id": stomp.listener_client_id,
+        "subscription_id": stomp.subscription_id,
+        "exclusive": stomp.default_exclusive_queue,
+        **({"broker": broker.pk} if broker else {}),
+    }

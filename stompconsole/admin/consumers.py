@@ -13,9 +13,10 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from stompconsole.admin import advice
+from stompconsole.admin import advice, leftovers
 from stompconsole.admin.audited import AuditedAdmin
-from stompconsole.admin.consumer_form import ConsumerForm
+from stompconsole.admin.consumer_form import ConsumerForm, initial_from_settings
+from stompconsole.admin.leftovers import Kept
 from stompconsole.admin.links import console
 from stompconsole.audit import Action
 from stompconsole.conf import settings_now
@@ -24,6 +25,11 @@ from stompconsole.metrics.series import Window
 from stompconsole.metrics.spans import Span
 from stompconsole.metrics.standing import Verdict
 from stompconsole.models import Consumer, DeadLetter
+
+PAUSED = (
+    "A paused consumer takes no messages. They wait in the broker; those of a topic do if the subscription is durable."
+)
+RARE = ("exclusive", "subscription_id")
 
 Fieldsets = list[tuple[str | None, dict[str, Any]]]
 
@@ -70,8 +76,15 @@ class ConsumerAdmin(AuditedAdmin):
         return [
             (None, {"fields": [*(["state"] if obj else []), "name", "broker", "destination", *handler]}),
             (
+                "Topic",
+                {
+                    "fields": ["durable", "client_id"],
+                    "description": "For a destination /topic/… only. A queue keeps its messages anyway.",
+                },
+            ),
+            (
                 "Paused",
-                {"fields": paused, "description": "A paused consumer takes no messages; they wait in the broker."},
+                {"fields": paused, "description": PAUSED},
             ),
             (
                 "How much at once",
@@ -85,12 +98,22 @@ class ConsumerAdmin(AuditedAdmin):
                 "When a handler fails",
                 {"fields": ["max_attempts", ("retry_first_delay_s", "retry_factor", "retry_max_delay_s")]},
             ),
-            ("Dead letters", {"fields": ["dead_letter_destination", "capture"]}),
             (
-                "Subscription",
-                {"fields": ["durable", "exclusive", "client_id", "subscription_id"], "classes": ["collapse"]},
+                "Dead letters",
+                {"fields": ["dead_letter_destination", "capture", ("keep_days", "keep_count", "keep_bytes")]},
+            ),
+            (
+                "Rarely needed",
+                {
+                    "fields": list(RARE),
+                    "classes": [] if _any_set(RARE, obj) else ["collapse"],
+                },
             ),
         ]
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        # A team that comes from django-stomp has said in its settings how its consumers are.
+        return {**initial_from_settings(), **super().get_changeform_initial_data(request)}
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:  # noqa: FBT001
         turned = "paused" in form.changed_data
@@ -98,21 +121,28 @@ class ConsumerAdmin(AuditedAdmin):
             obj.mark_paused(request.user, obj.paused_reason)
         elif turned:
             obj.mark_resumed()
+        before = self.get_queryset(request).select_related("broker").filter(pk=obj.pk) if change else ()
+        kept = leftovers.kept_for(before)
         super().save_model(request, obj, form, change)
         if turned:
             self.note(request, Action.CONSUMER_PAUSED if obj.paused else Action.CONSUMER_RESUMED, obj)
         for sentence in advice.about_consumer(obj):
             messages.warning(request, f"{obj.name}: {sentence}")
+        _say(request, leftovers.left_behind(kept))
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        kept = leftovers.kept_for([obj])
         with transaction.atomic():
             _hold([obj.pk])
             super().delete_model(request, obj)
+        _say(request, leftovers.left_behind(kept))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        kept = leftovers.kept_for(queryset.select_related("broker"))
         with transaction.atomic():
             _hold(queryset.values_list("pk", flat=True))
             super().delete_queryset(request, queryset)
+        _say(request, leftovers.left_behind(kept))
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
@@ -122,6 +152,7 @@ class ConsumerAdmin(AuditedAdmin):
         dead = DeadLetter.objects.filter(consumer__in=rows).count()
         told: list[Any] = [f"Consumer: {row.name}, with its figures" for row in rows]
         told += [f"{dead:,} dead letter{'s are' if dead > 1 else ' is'} kept"] if dead else []
+        told += [f"{each.consumer}: {each.words}" for each in leftovers.left_without(rows)]
         lacking = set() if self.has_delete_permission(request) else {self.opts.verbose_name}
         return told, {"consumers": len(rows)}, lacking, []
 
@@ -165,6 +196,18 @@ def _hold(ids: Iterable[int]) -> None:
     """Keep workers from writing rows of these consumers until the transaction ends."""
     # Else PostgreSQL refuses the deletion when a worker adds a row in between, or ends it as a deadlock.
     list(Consumer.objects.filter(pk__in=list(ids)).order_by("pk").select_for_update())
+
+
+def _any_set(fields: Iterable[str], consumer: Consumer | None) -> bool:
+    if consumer is not None:
+        return any(getattr(consumer, field) for field in fields)
+    initial = initial_from_settings()
+    return any(initial.get(field) for field in fields)
+
+
+def _say(request: HttpRequest, kept: Iterable[Kept]) -> None:
+    for each in kept:
+        messages.warning(request, f"{each.consumer}: {each.words}")
 
 
 def verdicts() -> dict[int, Verdict]:

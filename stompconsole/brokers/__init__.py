@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from stompconsole.brokers.dialect import BrokerKind, Dialect, NackMeans
 from stompconsole.brokers.known import dialect_for
-from stompconsole.brokers.subscribing import Subscribe, Wanted
+from stompconsole.brokers.subscribing import Otherwise, Subscribe, Wanted
 
-__all__ = ["BrokerKind", "Dialect", "NackMeans", "Subscribe", "Wanted", "dialect_for"]
+__all__ = ["BrokerKind", "Dialect", "NackMeans", "Otherwise", "Subscribe", "Wanted", "dialect_for"]

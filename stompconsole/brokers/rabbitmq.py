@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from stompconsole.brokers.dialect import BrokerKind, Dialect, NackMeans
-from stompconsole.brokers.subscribing import TOPIC, Subscribe, Wanted, virtual_topic
+from stompconsole.brokers.subscribing import TOPIC, Otherwise, Subscribe, Wanted, virtual_topic
+
+MAX_QUEUE_NAME_BYTES = 255
 
 
 class RabbitMQ(Dialect):
@@ -15,28 +18,86 @@ class RabbitMQ(Dialect):
     kind: ClassVar[BrokerKind] = BrokerKind.RABBITMQ
     nack_means: ClassVar[NackMeans] = NackMeans.REQUEUED
     error_carries_receipt_id: ClassVar[bool] = False
+    sending_declares: ClassVar[bool] = True
+    durable_subscriptions: ClassVar[bool] = True
+    silence: ClassVar[str] = "it may be in a memory or disk alarm"
     broker_headers: ClassVar[frozenset[str]] = frozenset({"x-death", "x-delivery-count"})
     # A second death does not overwrite x-first-death-*: sent again they would name the wrong queue.
     broker_header_prefixes: ClassVar[tuple[str, ...]] = ("x-first-death-", "x-last-death-")
 
     def subscribe(self, wanted: Wanted) -> Subscribe:
-        headers = {"prefetch-count": str(wanted.prefetch)}
+        headers = {"prefetch-count": str(wanted.prefetch), **dict(wanted.declared)}
+        if topic := _collected(wanted):
+            # The queue is bound to the topic; it stays when nobody reads it, and several subscriptions share it.
+            headers |= {"x-queue-name": _queue(wanted), "durable": "true", "auto-delete": "false"}
+            return Subscribe(destination=topic, headers=headers)
         if wanted.exclusive:
             headers["exclusive"] = "true"
-        if wanted.subscriber and wanted.is_topic:
-            # A queue of the subscriber's own, bound to the topic; its slots share it.
-            name = f"{wanted.subscriber}.{wanted.destination.removeprefix(TOPIC)}"
-            headers |= {"x-queue-name": name, "durable": "true", "auto-delete": "false"}
-        elif topic := _virtual_topic(wanted.destination):
-            name = wanted.destination.removeprefix("/queue/")
-            headers |= {"x-queue-name": name, "durable": "true", "auto-delete": "false"}
-            return Subscribe(destination=TOPIC + topic, headers=headers)
         return Subscribe(destination=wanted.destination, headers=headers)
 
     def cannot(self, wanted: Wanted, instances: int) -> str:
-        if wanted.exclusive and instances != 1:
-            return "RabbitMQ gives an exclusive queue to one connection: set instances to 1."
+        if not _collected(wanted):
+            lone = wanted.exclusive and not wanted.is_topic and instances != 1
+            return "RabbitMQ gives an exclusive queue to one connection: set instances to 1." if lone else ""
+        if wanted.exclusive:
+            return (
+                "RabbitMQ deletes an exclusive queue when its connection ends, with what waits in it:"
+                " what is to be kept for a subscriber of a topic can't be exclusive."
+            )
+        length = len(_queue(wanted).encode())
+        if length > MAX_QUEUE_NAME_BYTES:
+            return (
+                f"RabbitMQ would keep the messages in a queue {_queue(wanted)}, a name of {length} bytes:"
+                f" {MAX_QUEUE_NAME_BYTES} are allowed. Shorten the client id or the destination."
+            )
         return ""
+
+    def caveats(self, wanted: Wanted) -> tuple[str, ...]:
+        if not wanted.exclusive:
+            return ()
+        if wanted.is_topic:
+            return ("Exclusive has no effect on a topic: every subscription has a queue of its own.",)
+        said = (
+            f"On RabbitMQ an exclusive queue belongs to one connection: a SEND to {wanted.destination} by any other is"
+            " refused, a replay too, and when the connection ends the queue goes with what is in it."
+        )
+        return (said,)
+
+    def keeps(self, wanted: Wanted) -> str:
+        topic, queue = _collected(wanted), _queue(wanted)
+        if not topic:
+            return ""
+        return (
+            f"RabbitMQ goes on collecting what is sent to {topic} in the queue {queue} until that is deleted:"
+            f" on its management page under Queues, or by rabbitmqctl delete_queue '{queue}'."
+        )
+
+    def own_address(self, wanted: Wanted) -> str:
+        return f"/queue/{_spelt(_queue(wanted))}" if wanted.is_durable else super().own_address(wanted)
+
+    def remedy(self, wanted: Wanted, error: str) -> str:
+        if "RESOURCE_LOCKED" not in error:
+            return ""
+        if not wanted.exclusive:
+            return "Another connection has this queue for itself: it is exclusive there."
+        return (
+            "Either another connection has this exclusive queue: it is free when that one ends."
+            " Or the queue exists and is not exclusive: delete it, or take exclusive out of the consumer."
+        )
+
+    def otherwise(self, wanted: Wanted, error: str) -> Otherwise | None:
+        queue, topic = _queue(wanted), _collected(wanted)
+        if not _clash(queue, error):
+            return None
+        if topic and not wanted.declared and "'x-dead-letter-" in error:
+            # As django-stomp declared it: asked for like that it is also bound, should it not have been.
+            remark = f"{queue} was declared with a dead-letter queue of RabbitMQ's own: used as it is"
+            return Otherwise(wanted=replace(wanted, declared=_of_django_stomp(queue)), remark=remark)
+        # /amq/queue/ never declares; the queue exists, else there were no clash.
+        other = f"/amq/queue/{_spelt(queue)}"
+        remark = f"{wanted.destination} was declared by someone else: used as {other}"
+        bound = f", which gets what is sent to {topic} only if someone has bound it" if topic else ""
+        return Otherwise(wanted=replace(wanted, destination=other, declared=()), remark=remark + bound)
 
     def nack_headers(self) -> dict[str, str]:
         return {"requeue": "false"}
@@ -59,10 +120,38 @@ class RabbitMQ(Dialect):
     def undeclared(self, destination: str, error: str) -> str | None:
         # /amq/queue/ never declares; the queue exists, else there were no clash, so nothing sent there is dropped.
         name = destination.removeprefix("/queue/")
-        clash = "inequivalent arg" in error and f"for queue '{name}' " in error
-        return f"/amq/queue/{name}" if clash and name != destination else None
+        return f"/amq/queue/{name}" if not name.startswith("/") and _clash(_unspelt(name), error) else None
 
 
-def _virtual_topic(destination: str) -> str:
+def _collected(wanted: Wanted) -> str:
+    """The topic whose messages a queue keeps for this subscription; empty if it is of no such kind."""
+    if wanted.is_durable:
+        return wanted.destination
     # /amq/queue/ is the spelling of a queue that exists, and is bound, already.
-    return "" if destination.startswith("/amq/queue/") else virtual_topic(destination)
+    topic = "" if wanted.destination.startswith("/amq/queue/") else virtual_topic(wanted.destination)
+    return f"{TOPIC}{topic}" if topic else ""
+
+
+def _queue(wanted: Wanted) -> str:
+    """The name of the queue that this subscription reads, as RabbitMQ has it."""
+    if wanted.is_durable:
+        # No client id holds a colon: one subscriber's queue of one topic, and nobody's /queue/… by chance.
+        return f"{wanted.subscriber}:{_unspelt(wanted.destination.removeprefix(TOPIC))}"
+    return _unspelt(wanted.destination.removeprefix("/queue/"))
+
+
+def _spelt(queue: str) -> str:
+    """A queue's name as a destination spells it. Only there: x-queue-name is taken as it stands."""
+    return queue.replace("/", "%2F")
+
+
+def _unspelt(name: str) -> str:
+    return name.replace("%2F", "/")
+
+
+def _clash(queue: str, error: str) -> bool:
+    return "inequivalent arg" in error and f"for queue '{queue}' " in error
+
+
+def _of_django_stomp(queue: str) -> tuple[tuple[str, str], ...]:
+    return (("x-dead-letter-exchange", ""), ("x-dead-letter-routing-key", f"DLQ.{queue}"))

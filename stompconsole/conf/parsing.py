@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -28,6 +29,27 @@ def text(value: Any) -> str:
     if not isinstance(value, str) or "\n" in value or "\r" in value or "\0" in value:
         raise WrongValueError("text on one line")
     return value
+
+
+def host(value: Any) -> str:
+    """A host name or an address by itself."""
+    name = text(value)
+    if "/" in name or any(character.isspace() or not character.isprintable() for character in name):
+        raise WrongValueError("a bare host name or address: no scheme, no slash, no blanks")
+    return name
+
+
+def path(value: Any) -> str:
+    """The path of a file."""
+    return text(str(value) if isinstance(value, os.PathLike) else value)
+
+
+def identifier(value: Any) -> str:
+    """What names a subscription or a subscriber on every broker."""
+    name = text(value)
+    if len(name) > 200 or any(each.isspace() or not each.isprintable() or each in ":/" for each in name):
+        raise WrongValueError("up to 200 characters without blanks, colons or slashes")
+    return name
 
 
 def boolean(value: Any) -> bool:
@@ -57,6 +79,14 @@ def seconds(value: Any) -> float:
     number = _number(value)
     if number is None or not 0 < number <= 10 * 365 * DAY_S:
         raise WrongValueError("a number of seconds above 0, or a timedelta")
+    return number
+
+
+def pause(value: Any) -> float:
+    """A pause between two attempts."""
+    number = _number(value)
+    if number is None or not 0.1 <= number <= DAY_S:
+        raise WrongValueError("a number of seconds from 0.1 up to a day")
     return number
 
 

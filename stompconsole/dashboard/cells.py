@@ -12,7 +12,7 @@ from stompconsole.dashboard import formats
 from stompconsole.dashboard.drawing import meter, spark
 from stompconsole.metrics.lines import ConsumerLine, Figures
 from stompconsole.metrics.spans import Span
-from stompconsole.metrics.standing import Standing
+from stompconsole.metrics.standing import SlotNow, Standing
 from stompconsole.models import DeadLetterState, ReplayItemState, ReplayState
 
 _TONES: dict[str, str] = {
@@ -29,7 +29,6 @@ _TONES: dict[str, str] = {
     DeadLetterState.SENT: "info",
     DeadLetterState.PROCESSED: "ok",
     DeadLetterState.DISCARDED: "quiet",
-    DeadLetterState.SCHEDULED: "info",
     ReplayState.WAITING: "info",
     ReplayState.PAUSED: "quiet",
     ReplayState.STOPPED: "warn",
@@ -50,6 +49,11 @@ def toned(tone: str, words: str) -> SafeString:
     return format_html('<span class="pill {}">{}</span>', tone, words)
 
 
+def slot_pill(slot: SlotNow) -> SafeString:
+    """A slot's state; ``free`` when nobody has it."""
+    return toned("warn", Standing.RUNNING) if slot.held_up else pill(slot.standing or "free")
+
+
 def worker_pill(standing: Standing) -> SafeString:
     """A worker's state: unlike a consumer's, having stopped is as it should be."""
     return toned("quiet", standing) if standing is Standing.STOPPED else pill(standing)
@@ -68,14 +72,15 @@ def moment(then: datetime | None, now: datetime) -> SafeString:
 
 
 def state(line: ConsumerLine) -> SafeString:
-    """The pill, wanted against actual, and under it the reason when they differ."""
+    """The pill, wanted against actual, and under it the reason when they differ, or what holds it up."""
     verdict = line.verdict
     counted = f"{verdict.actual} of {verdict.wanted}" if verdict.wanted else ""
+    shown = toned("warn", f"{verdict.standing} {counted}") if verdict.held_up else pill(verdict.standing, counted)
     return format_html(
         '<span class="standing" data-standing="{}"{}>{}{}</span>',
         verdict.standing,
         SafeString(" data-paused") if verdict.paused else "",
-        pill(verdict.standing, counted),
+        shown,
         format_html('<span class="why" title="{0}">{0}</span>', verdict.reason) if verdict.reason else "",
     )
 

@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from stompconsole.dashboard import formats
 from stompconsole.dashboard.cells import consumer_cells
 from stompconsole.dashboard.events import Event, events_html
+from stompconsole.dashboard.notices import notices_html
 from stompconsole.dashboard.stream.fragments import Fragments
 from stompconsole.dashboard.tiles import Tile
 from stompconsole.metrics.lines import ConsumerLine, Live
@@ -24,6 +25,8 @@ _URGENCY = {
     Standing.STALE: 2,
     Standing.STOPPED: 3,
 }
+_HELD_UP = 4
+_CALM = 9
 
 
 class Show(enum.StrEnum):
@@ -65,7 +68,11 @@ def chosen(lines: Iterable[ConsumerLine], show: Show, text: str) -> list[Consume
         for line in lines
         if show.holds(line) and (wanted in line.name.casefold() or wanted in line.destination.casefold())
     ]
-    return sorted(found, key=lambda line: (_URGENCY.get(line.verdict.standing, 9), line.name))
+    return sorted(found, key=lambda line: (_urgency(line), line.name))
+
+
+def _urgency(line: ConsumerLine) -> int:
+    return _URGENCY.get(line.verdict.standing, _HELD_UP if line.verdict.held_up else _CALM)
 
 
 def rows(lines: Sequence[ConsumerLine], span: Span) -> list[Row]:
@@ -84,6 +91,7 @@ def fragments(live: Live, span: Span, page_tiles: Iterable[Tile], events: Iterab
     for row in rows(live.consumers, span):
         found |= {f"c{row.line.id}-{column}": html for column, html in row.cells.items()}
     found |= {f"show-{show}": formats.number(count) for show, count in counts(live).items()}
+    found["notices"] = notices_html(live)
     found["workers"] = workers_html(live)
     found["events"] = events_html(events, live.now)
     found["roster"] = roster(live)

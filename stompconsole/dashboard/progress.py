@@ -69,9 +69,14 @@ class Progress:
         return split_bar(parts, self.total)
 
     @property
+    def obstacle(self) -> str:
+        """What it waits for, "" while it gets on."""
+        return self.replay.note if self.under_way else ""
+
+    @property
     def pace(self) -> str:
         """``198/s · about 5 min left`` while it sends, "" otherwise."""
-        if not self.under_way or not self.per_s:
+        if not self.under_way or not self.per_s or self.obstacle:
             return ""
         left = f" · about {formats.span(self.waiting / self.per_s)} left" if self.waiting else ""
         return f"{formats.rate(self.per_s)}/s{left}"
@@ -139,13 +144,19 @@ def skips(replay: Replay) -> list[Trouble]:
     return _grouped(skipped.values_list("note").annotate(count=Count("pk")), "no reason was told")
 
 
+def doubts(replay: Replay) -> list[Trouble]:
+    """What is not certain of messages that were sent, or are to be, by what is said of it."""
+    said = replay.items.exclude(note="").exclude(state=ReplayItemState.SKIPPED)
+    return _grouped(said.values_list("note").annotate(count=Count("pk")), "")
+
+
 def _grouped(rows: Iterable[tuple[str, int]], unnamed: str) -> list[Trouble]:
     found = [Trouble(words=words or unnamed, count=count) for words, count in rows]
     return sorted(found, key=lambda trouble: (-trouble.count, trouble.words))[:20]
 
 
 def fragments(progress: Progress, now: datetime) -> Fragments:
-    """All of a replay's page that changes. Three queries more."""
+    """All of a replay's page that changes. Four queries more."""
     return {
         f"replay-{progress.replay.pk}": summary_html(progress, now),
         "troubles": troubles_html(progress),
@@ -200,6 +211,12 @@ def items_html(replay: Replay) -> str:
 
 
 def troubles_html(progress: Progress) -> str:
-    """What failed again and what was skipped, grouped."""
-    context = {"failures": failures(progress.replay), "skips": skips(progress.replay), "progress": progress}
+    """What failed again, what was skipped and what is not certain, grouped."""
+    replay = progress.replay
+    context = {
+        "failures": failures(replay),
+        "skips": skips(replay),
+        "doubts": doubts(replay),
+        "progress": progress,
+    }
     return render_to_string("stompconsole/parts/troubles.html", context)

@@ -22,7 +22,6 @@ _LABELS = {
     DeadLetterState.SENT: "Sent",
     DeadLetterState.PROCESSED: "Processed",
     DeadLetterState.DISCARDED: "Discarded",
-    DeadLetterState.SCHEDULED: "Scheduled",
 }
 
 

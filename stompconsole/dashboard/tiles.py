@@ -94,7 +94,8 @@ def _trouble(lines: Sequence[ConsumerLine]) -> str:
         return ""
     worst = min(lines, key=lambda line: line.verdict.standing is not Standing.BROKEN)
     rest = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
-    return f"{worst.name} {worst.verdict.standing}{rest}"
+    how = "held up" if worst.verdict.held_up else worst.verdict.standing
+    return f"{worst.name} {how}{rest}"
 
 
 def _paused(count: int) -> str:
@@ -163,12 +164,19 @@ def _brokers(live: Live) -> Tile:
     wanted = {line.broker for line in live.consumers if line.verdict.wanted}
     reached = {line.broker for line in live.consumers if line.verdict.actual}
     missing = sorted(wanted - reached)
+    blocked = sorted({line.broker for line in live.consumers if line.verdict.held_up})
     return Tile(
         name="brokers",
         label="Brokers reached",
         value=formats.number(len(wanted & reached)),
         unit=f"of {len(wanted):,}",
-        note=f"not {', '.join(missing)}" if missing else ", ".join(live.brokers),
-        tone="warn" if missing else "",
+        note=_broker_trouble(missing, blocked) or ", ".join(broker.name for broker in live.brokers),
+        tone="warn" if missing or blocked else "",
         href=definitions_url("broker"),
     )
+
+
+def _broker_trouble(missing: Sequence[str], blocked: Sequence[str]) -> str:
+    if missing:
+        return f"not {', '.join(missing)}"
+    return f"{', '.join(blocked)} takes no dead letters" if blocked else ""

@@ -14,6 +14,7 @@ from contextlib import suppress
 from django.db import DataError, Error, IntegrityError, NotSupportedError, close_old_connections, connection
 from django.utils import timezone
 
+from stompconsole import correlation
 from stompconsole.brokers import Dialect
 from stompconsole.deadletters import storing
 from stompconsole.deadletters.captured import Captured, captured
@@ -76,7 +77,12 @@ class CaptureWork:
                     delivery.message_id,
                     self._destination,
                     _words(error),
-                    extra={"consumer": self._consumer_name, "destination": self._destination},
+                    extra={
+                        "consumer": self._consumer_name,
+                        "destination": self._destination,
+                        "message_id": delivery.message_id,
+                        "correlation_id": correlation.shown(delivery.headers),
+                    },
                 )
             else:
                 delivery.ack()

@@ -125,8 +125,8 @@ def _death_by_broker(headers: Mapping[str, str], dialect: Dialect) -> Death:
 
 
 def _foreign_id(headers: Mapping[str, str], destination: str, origin: str, dialect: Dialect) -> uuid.UUID:
-    message_id = headers.get("message-id", "")
-    if not (dialect.stable_message_id and message_id):
+    message_id = dialect.stable_id(headers)
+    if not message_id:
         return uuid.uuid4()
     # With the origin: two copies of a topic's message share a message-id, and may share a dead-letter queue.
     return uuid.uuid5(_NAMESPACE, "\n".join(storable.text(part) for part in (destination, origin, message_id)))

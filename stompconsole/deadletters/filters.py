@@ -17,7 +17,8 @@ from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from stompconsole.deadletters import searching
+from stompconsole.brokers.subscribing import TOPIC
+from stompconsole.deadletters import reach, searching
 from stompconsole.models import Consumer, DeadLetter, DeadLetterState, FailureGroup
 
 MAX_FILTER_CHARS = 200
@@ -126,7 +127,8 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """What a choice amounts to. ``as_of`` and ``count`` go through the confirm form: they freeze what was counted."""
+    """What a choice amounts to. ``as_of`` and ``count`` go through the confirm form: they freeze what was counted.
+    ``to_everyone`` are topics of which every subscriber would get a replay."""
 
     as_of: datetime
     count: int
@@ -136,10 +138,11 @@ class Preview:
     replayed_before: int
     without_origin: int
     without_consumer: int
+    to_everyone: tuple[str, ...] = ()
 
 
 def preview(filters: Filters) -> Preview:
-    """Count what a replay or discard of all that match would touch, now. Three queries."""
+    """Count what a replay or discard of all that match would touch, now. Three queries, and another one for topics."""
     as_of = timezone.now()
     return _preview(filters.frozen(as_of), as_of)
 
@@ -158,7 +161,16 @@ def _preview(rows: QuerySet[DeadLetter], as_of: datetime) -> Preview:
         without_origin=Count("pk", filter=Q(origin="")),
         without_consumer=Count("pk", filter=Q(consumer__isnull=True)),
     )
-    return Preview(as_of=as_of, by_error=_groups(rows, "error_type"), by_origin=_groups(rows, "origin"), **counts)
+    by_origin = _groups(rows, "origin")
+    # Groups beyond those that are shown may be topics as well.
+    topics = len(by_origin) == MAX_GROUPS or any(group.label.startswith(TOPIC) for group in by_origin)
+    return Preview(
+        as_of=as_of,
+        by_error=_groups(rows, "error_type"),
+        by_origin=by_origin,
+        to_everyone=reach.reaching_everyone(rows) if topics else (),
+        **counts,
+    )
 
 
 def _groups(rows: QuerySet[DeadLetter], field: str) -> tuple[Group, ...]:

@@ -18,12 +18,13 @@ from django.utils import timezone
 
 from stompconsole import audit
 from stompconsole.audit import Action
-from stompconsole.deadletters import storable, transitions
+from stompconsole.brokers import Wanted
+from stompconsole.deadletters import reach, storable, transitions
 from stompconsole.deadletters.judging import Course, Outcomes, Rules, judge
 from stompconsole.deadletters.outcomes import progress
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import ConfigurationError
-from stompconsole.models import Broker, Replay, ReplayItem, ReplayItemState, ReplayState
+from stompconsole.models import Broker, Consumer, Replay, ReplayItem, ReplayItemState, ReplayState
 
 PORTION = 200
 """Items sent before their receipts are waited for."""
@@ -45,12 +46,15 @@ _UNFINISHED = Q(state__in=(ReplayState.WAITING, ReplayState.RUNNING)) | Q(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """One dead letter to be sent again, with the headers it was captured with."""
+    """One dead letter to be sent again, with the headers it was captured with. ``wanted`` is the subscription of
+    ``consumer`` that it came by; ``in_doubt``: it was sent before, and the broker may have it."""
 
     item_id: int
     dead_letter_id: uuid.UUID
     broker: BrokerSpec
-    destination: str
+    consumer: str
+    wanted: Wanted
+    in_doubt: bool
     headers: dict[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
@@ -125,15 +129,13 @@ def portion(replay_id: int, after_item: int, without: Collection[str], most: int
         elif not (item.replay.destination or dead_letter.origin):
             result.unsendable[dead_letter.pk] = NO_ORIGIN
         elif (broker := _spec(dead_letter.consumer.broker, specs, result)) is not None:
-            result.outgoing.append(_outgoing(item, broker))
+            result.outgoing.append(_outgoing(item, dead_letter.consumer, broker))
     _begin([message.item_id for message in result.outgoing])
     return result
 
 
 def _begin(item_ids: Sequence[int]) -> None:
-    items = ReplayItem.objects.filter(pk__in=item_ids)
-    items.filter(begun_at__isnull=False).update(doubtful=True)
-    items.update(begun_at=timezone.now())
+    ReplayItem.objects.filter(pk__in=item_ids).update(begun_at=timezone.now())
 
 
 def _next_items(replay_id: int, after_item: int, without: Collection[str], most: int) -> list[int]:
@@ -164,17 +166,25 @@ def _spec(broker: Broker, specs: dict[int, BrokerSpec], result: Portion) -> Brok
     return specs[broker.pk]
 
 
-def _outgoing(item: ReplayItem, broker: BrokerSpec) -> Outgoing:
+def _outgoing(item: ReplayItem, consumer: Consumer, broker: BrokerSpec) -> Outgoing:
     dead_letter = item.dead_letter
     message = item.edit or dead_letter
     return Outgoing(
         item_id=item.pk,
         dead_letter_id=dead_letter.pk,
         broker=broker,
-        destination=item.replay.destination or dead_letter.origin,
+        consumer=consumer.name,
+        wanted=_wanted(item, consumer),
+        in_doubt=bool(item.note) or item.begun_at is not None,
         headers=message.headers,
         body=bytes(message.body),
     )
+
+
+def _wanted(item: ReplayItem, consumer: Consumer) -> Wanted:
+    if item.replay.destination:
+        return Wanted(destination=item.replay.destination, prefetch=1)
+    return reach.subscription(consumer, item.dead_letter.origin)
 
 
 def record(

@@ -20,7 +20,7 @@ from channels.db import database_sync_to_async
 from django.db import Error
 
 from stompconsole.conf import settings_now
-from stompconsole.deadletters import replay_rows
+from stompconsole.deadletters import doubts, replay_rows
 from stompconsole.deadletters.judging import Course
 from stompconsole.deadletters.pacing import Pace
 from stompconsole.deadletters.replay_rows import Orders
@@ -208,9 +208,10 @@ class _Run:
         """Kept until the database takes it: a receipt that is not written down would be sent again."""
         skipped = [*results.refused.items(), *unsendable.items()]
         tries = 0
-        while results.sent or skipped or results.unsent:
+        while results.sent or skipped or results.unsent or results.in_doubt:
             try:
-                await self._rows(replay_rows.record, results.sent, skipped, tuple(results.unsent))
+                await self._rows(replay_rows.record, results.sent, skipped, results.unsent)
+                await self._rows(doubts.write, results.in_doubt, results.repeated, results.cleared)
             except Error as error:
                 tries += 1
                 logger.warning("replay %d: %d receipts can't be written: %s", self._replay_id, len(results.sent), error)

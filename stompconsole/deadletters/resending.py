@@ -1,14 +1,16 @@
 """Sending a portion of dead letters where they came from, and finding out what the broker made of each.
 
-Many are in flight at once. When something goes wrong with many in flight it is not certain which one it was: RabbitMQ
-names no frame in its ERRORs, and brokers close a connection over one message without a word. What was not confirmed
-is then sent one by one, until it is clear whether the broker or a message is to blame.
+Many are in flight at once, but no more than the last ones that went well: one, two, four … When something goes wrong
+with many in flight it is not certain which one it was: RabbitMQ names no frame in its ERRORs, and brokers close a
+connection over one message without a word. What failed is then sent one by one, until it is clear whether the broker
+or a message is to blame. What is only late is never sent again: it is waited for, as long as its connection lives.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -17,9 +19,20 @@ from itertools import groupby
 from stompconsole.brokers import Dialect
 from stompconsole.deadletters.replay_rows import Outgoing
 from stompconsole.delivery import envelope
+from stompconsole.delivery.awaited import NOT_CONFIRMED
 from stompconsole.delivery.sender import Sender, Senders
 from stompconsole.delivery.specs import BrokerSpec
-from stompconsole.errors import BrokerRefused, ConfigurationError, ConnectFailed, ReceiptTimeout, StompConsoleError
+from stompconsole.errors import (
+    BrokerBlocked,
+    BrokerRefused,
+    ConfigurationError,
+    ConnectFailed,
+    ReceiptTimeout,
+    SessionClosed,
+    StompConsoleError,
+)
+
+MOST_IN_FLIGHT = 200
 
 CLOSES_TO_BLAME = 3
 """Connections that must end while a message is alone on them before it is to blame."""
@@ -30,20 +43,24 @@ REFUSALS_TO_BLAME = 2
 STOP_GRACE_S = 2.0
 """How long receipts are still waited for once the worker is asked to stop."""
 
-_NOT_TAKEN = (BrokerRefused, ConfigurationError, ConnectFailed)
-
 LONGEST_WAIT_S = 120.0
 """How long a portion is waited for at most. The sender fails it long before, connecting to a standby included."""
 
 
 @dataclass(slots=True)
 class Results:
-    """What became of a portion. Those in no list are unknown and stay waiting; ``trouble`` by broker says why,
-    ``stuck_at`` is the item that was alone in flight when trouble came. ``unsent`` stay waiting too: the broker has
-    certainly not taken them."""
+    """What became of a portion. Those neither sent nor refused stay waiting; ``trouble`` by broker says why,
+    ``stuck_at`` is the item that was alone in flight when trouble came.
+
+    ``in_doubt`` were written and are not confirmed, ``unsent`` the broker has certainly not been given. Of those sent,
+    ``repeated`` may have arrived twice, and ``cleared`` were in doubt and did not.
+    """
 
     sent: list[uuid.UUID] = field(default_factory=list)
-    unsent: set[uuid.UUID] = field(default_factory=set)
+    unsent: list[uuid.UUID] = field(default_factory=list)
+    in_doubt: list[uuid.UUID] = field(default_factory=list)
+    repeated: list[uuid.UUID] = field(default_factory=list)
+    cleared: list[uuid.UUID] = field(default_factory=list)
     refused: dict[uuid.UUID, str] = field(default_factory=dict)
     trouble: dict[str, str] = field(default_factory=dict)
     stuck_at: int | None = None
@@ -65,6 +82,10 @@ class Resender:
         self._replay_id = replay_id
         self._senders = senders
         self._stop = stop
+        self._windows: dict[str, int] = {}
+        self._late: dict[uuid.UUID, Future[None]] = {}
+        self._unknown: set[uuid.UUID] = set()
+        self._told: set[uuid.UUID] = set()
 
     async def send(self, messages: Sequence[Outgoing]) -> Results:
         """Send them; returns when each is confirmed, refused or unknown. Never raises what brokers do."""
@@ -72,6 +93,16 @@ class Resender:
         ordered = sorted(messages, key=lambda message: message.broker.name)
         portions = {broker: list(group) for broker, group in groupby(ordered, key=lambda message: message.broker)}
         await asyncio.gather(*(self._send_to(broker, group, results) for broker, group in portions.items()))
+        settled = {*results.sent, *results.refused}
+        unknown = self._late.keys() | self._unknown
+        results.in_doubt = list(unknown - settled - self._told)
+        results.unsent = [
+            message.dead_letter_id
+            for message in messages
+            # What was in doubt before stays so: another worker may have sent it.
+            if not message.in_doubt and message.dead_letter_id not in settled | unknown
+        ]
+        self._told.update(results.in_doubt)
         return results
 
     async def _send_to(self, broker: BrokerSpec, messages: Sequence[Outgoing], results: Results) -> None:
@@ -81,17 +112,63 @@ class Resender:
             way = _Way(broker=broker, sender=sender, dialect=await asyncio.to_thread(sender.dialect))
         except StompConsoleError as failed:
             results.trouble[broker.name] = str(failed)
-            results.unsent.update(message.dead_letter_id for message in messages)
             return
+        late = [message for message in messages if message.dead_letter_id in self._late]
+        waiting = deque(message for message in messages if message.dead_letter_id not in self._late)
+        while waiting and broker.name not in results.trouble and not self._stop.is_set():
+            window = self._windows.get(broker.name, 1)
+            taken = [waiting.popleft() for _ in range(min(window, len(waiting)))]
+            await self._send_together(way, taken, results)
+            self._windows[broker.name] = 1 if broker.name in results.trouble else min(2 * window, MOST_IN_FLIGHT)
+        if late:
+            await self._await_late(way, late, results)
+
+    async def _send_together(self, way: _Way, messages: Sequence[Outgoing], results: Results) -> None:
         errors = await self._settled([self._hand_over(way, message) for message in messages])
         doubtful: list[tuple[Outgoing, StompConsoleError]] = []
         for message, error in zip(messages, errors, strict=True):
+            self._learn(message, error)
             if error is None:
-                results.sent.append(message.dead_letter_id)
+                self._confirm(way, message, results)
             else:
                 doubtful.append((message, error))
-                results.unsent.update([message.dead_letter_id] if isinstance(error, _NOT_TAKEN) else [])
         await self._one_by_one(way, doubtful, results)
+
+    async def _await_late(self, way: _Way, messages: Sequence[Outgoing], results: Results) -> None:
+        """Wait once more for those whose receipts are late."""
+        outcomes = [self._late[message.dead_letter_id] for message in messages]
+        errors = await self._settled(outcomes, way.broker.receipt_timeout_s)
+        doubtful: list[tuple[Outgoing, StompConsoleError]] = []
+        for message, outcome, error in zip(messages, outcomes, errors, strict=True):
+            if not outcome.done():
+                still = f"{NOT_CONFIRMED} what was sent, {way.dialect.silence}"
+                results.trouble.setdefault(way.broker.name, still)
+                continue
+            del self._late[message.dead_letter_id]
+            if error is None:
+                self._confirm(way, message, results)
+            else:
+                self._learn(message, error)
+                doubtful.append((message, error))
+        await self._one_by_one(way, doubtful, results)
+
+    def _learn(self, message: Outgoing, error: StompConsoleError | None) -> None:
+        """Keep in mind what may be with the broker though it is not confirmed."""
+        match error:
+            case ReceiptTimeout(outcome=Future() as outcome):
+                self._late[message.dead_letter_id] = outcome
+            case ReceiptTimeout() | SessionClosed():
+                self._unknown.add(message.dead_letter_id)
+
+    def _confirm(self, way: _Way, message: Outgoing, results: Results) -> None:
+        pk = message.dead_letter_id
+        results.sent.append(pk)
+        before = pk in self._unknown or (message.in_doubt and pk not in self._told)
+        if before and not way.dialect.duplicate_id_header:
+            results.repeated.append(pk)
+        elif message.in_doubt or pk in self._told:
+            results.cleared.append(pk)
+        self._unknown.discard(pk)
 
     async def _one_by_one(
         self, way: _Way, doubtful: Iterable[tuple[Outgoing, StompConsoleError]], results: Results
@@ -100,12 +177,10 @@ class Resender:
             if self._stop.is_set():
                 return
             verdict = await self._alone(way, message, error)
-            if not isinstance(verdict, _NOT_TAKEN):
-                results.unsent.discard(message.dead_letter_id)
             match verdict:
                 case None:
-                    results.sent.append(message.dead_letter_id)
-                case ConnectFailed() | ReceiptTimeout():
+                    self._confirm(way, message, results)
+                case ConnectFailed() | ReceiptTimeout() | BrokerBlocked():
                     results.trouble[way.broker.name] = str(verdict)
                     results.stuck_at = message.item_id
                     return
@@ -114,12 +189,13 @@ class Resender:
 
     async def _alone(self, way: _Way, message: Outgoing, first: StompConsoleError) -> StompConsoleError | None:
         """Send a message with no other of ours in flight: None once it is confirmed, else what is to blame."""
-        if isinstance(first, ConfigurationError | ConnectFailed):
+        if isinstance(first, _BLAMES_ITSELF) or message.dead_letter_id in self._late:
             return first
         refusals, closes = int(isinstance(first, BrokerRefused)), 0
         while True:
             (error,) = await self._settled([self._hand_over(way, message)])
-            if error is None or isinstance(error, ConfigurationError | ConnectFailed | ReceiptTimeout):
+            self._learn(message, error)
+            if error is None or isinstance(error, (*_BLAMES_ITSELF, ReceiptTimeout)):
                 return error
             refusals += isinstance(error, BrokerRefused)
             closes += not isinstance(error, BrokerRefused)
@@ -128,18 +204,26 @@ class Resender:
 
     def _hand_over(self, way: _Way, message: Outgoing) -> Future[None]:
         dead_letter_id, replay_id = str(message.dead_letter_id), str(self._replay_id)
+        own = way.dialect.own_address(message.wanted)
+        destination = own or message.wanted.destination
         headers = envelope.replay_headers(
-            message.headers, way.dialect, dead_letter_id=dead_letter_id, replay_id=replay_id
+            message.headers,
+            way.dialect,
+            dead_letter_id=dead_letter_id,
+            replay_id=replay_id,
+            consumer="" if own else message.consumer,
         )
-        headers.update(way.dialect.send_headers(message.destination))
+        headers.update(way.dialect.send_headers(destination))
         if "content-length" in message.headers:
             # Mirrored: its presence tells a Java receiver bytes from text. The sender gives it its value.
             headers["content-length"] = ""
         if way.dialect.duplicate_id_header:
             headers[way.dialect.duplicate_id_header] = f"{dead_letter_id}-{replay_id}"
-        return way.sender.send(message.destination, headers, message.body)
+        return way.sender.send(destination, headers, message.body)
 
-    async def _settled(self, futures: Sequence[Future[None]]) -> list[StompConsoleError | None]:
+    async def _settled(
+        self, futures: Sequence[Future[None]], limit_s: float = LONGEST_WAIT_S
+    ) -> list[StompConsoleError | None]:
         """The error of each, None for a receipt. A worker that stops does not wait out a broker that is blocked."""
         waited = [asyncio.wrap_future(future) for future in futures]
         for future in waited:
@@ -147,13 +231,18 @@ class Resender:
         stopping = asyncio.ensure_future(self._stop.wait())
         everything = asyncio.ensure_future(asyncio.wait(waited))
         try:
-            await asyncio.wait({everything, stopping}, return_when=asyncio.FIRST_COMPLETED, timeout=LONGEST_WAIT_S)
-            await asyncio.wait({everything}, timeout=STOP_GRACE_S)
+            await asyncio.wait({everything, stopping}, return_when=asyncio.FIRST_COMPLETED, timeout=limit_s)
+            if self._stop.is_set():
+                await asyncio.wait({everything}, timeout=STOP_GRACE_S)
         finally:
             stopping.cancel()
             # Waiting is cancelled, the futures are not: a sender must find its own as it left them.
             everything.cancel()
         return [_error_of(future) for future in waited]
+
+
+_BLAMES_ITSELF = (ConfigurationError, ConnectFailed, BrokerBlocked)
+"""Errors after which it is clear what is to blame, and that the broker does not have the message."""
 
 
 def _error_of(future: asyncio.Future[None]) -> StompConsoleError | None:

@@ -21,6 +21,7 @@ from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
 from stompconsole.deadletters import tallies
+from stompconsole.deadletters.doubts import MAY_ARRIVE
 from stompconsole.deadletters.locks import lock, write_first
 from stompconsole.models import DeadLetter, DeadLetterState, ReplayItem, ReplayItemState
 
@@ -99,7 +100,9 @@ def skip_waiting(replay_id: int, note: str, now: datetime) -> int:
     rows = of_items(waiting)
     lock(rows)
     turn(rows, DeadLetterState.DEAD, now)
-    return waiting.update(state=ReplayItemState.SKIPPED, active=False, note=note, outcome_at=now)
+    # A note on a waiting item says that the broker may have it.
+    said = Case(When(note="", then=Value(note)), default=Value(MAY_ARRIVE))
+    return waiting.update(state=ReplayItemState.SKIPPED, active=False, note=said, outcome_at=now)
 
 
 def of_items(items: QuerySet[ReplayItem]) -> QuerySet[DeadLetter]:

@@ -96,11 +96,25 @@ def read(headers: Mapping[str, str]) -> Envelope | None:
 
 
 def replay_headers(
-    headers: Mapping[str, str], dialect: Dialect, *, dead_letter_id: str, replay_id: str
+    headers: Mapping[str, str], dialect: Dialect, *, dead_letter_id: str, replay_id: str, consumer: str = ""
 ) -> dict[str, str]:
-    """Headers of the SEND that replays a captured message: the team's own, and who it is to us."""
+    """Headers of the SEND that replays a captured message: the team's own, and who it is to us.
+
+    ``consumer`` is named where others get the message as well: see ``replay_for``.
+    """
     team = dialect.resend_headers(without_ours(headers))
-    return {**team, DEAD_LETTER_ID: dead_letter_id, REPLAY_ID: replay_id}
+    named = {CONSUMER: consumer} if consumer else {}
+    return {**team, DEAD_LETTER_ID: dead_letter_id, REPLAY_ID: replay_id, **named}
+
+
+def replay_for(headers: Mapping[str, str], consumer: str) -> tuple[str, str]:
+    """The dead letter and the replay that a message is of, for this consumer; empty texts if it is none.
+
+    Every subscriber of a topic gets its replays: what the others make of one is not the outcome of the dead letter.
+    """
+    if headers.get(CONSUMER, consumer) != consumer:
+        return "", ""
+    return headers.get(DEAD_LETTER_ID, ""), headers.get(REPLAY_ID, "")
 
 
 def without_ours(headers: Mapping[str, str]) -> dict[str, str]:

@@ -1,24 +1,29 @@
 """Dead-lettering: SEND with the failure in headers, RECEIPT, then ACK. Works on any broker, loses on none.
 
-Until its receipt is there the original stays un-acked and the SEND is tried again; each try carries the same
-failure id, so that a capture that sees it twice keeps it once.
+Until its receipt is there the original stays un-acked, and the SEND is tried again where it may have failed; each try
+carries the same failure id, so that a capture that sees it twice keeps it once. One that is only late is waited for.
 """
 
 from __future__ import annotations
 
 import logging
 import uuid
+from concurrent.futures import Future
 from datetime import UTC, datetime
 
-from stompconsole.brokers import Dialect
+from stompconsole.brokers import Dialect, NackMeans
 from stompconsole.delivery import envelope
 from stompconsole.delivery.disposition import Failure
 from stompconsole.delivery.envelope import Envelope
 from stompconsole.delivery.sender import Senders
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import AckMode, ConsumerSpec, DeadLetterVia
+from stompconsole.errors import ReceiptTimeout
 
 logger = logging.getLogger(__name__)
+
+HELD_UP = "dead letters can't be sent"
+"""Words of every trouble with dead-lettering; pages know it by them. The cause stands first: a cell may be short."""
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -35,7 +40,7 @@ class GivingUp:
 
     def give_up(self, delivery: Delivery, failure: Failure, dialect: Dialect) -> None:
         """Dead-letter a delivery; it is settled once the broker has the dead letter."""
-        if self._consumer.broker.dead_letter_via is DeadLetterVia.NACK and self._may_nack():
+        if self._consumer.broker.dead_letter_via is DeadLetterVia.NACK and self._may_nack(dialect):
             delivery.nack(dialect.nack_headers())
             return
         headers = {
@@ -47,8 +52,8 @@ class GivingUp:
             headers[dialect.duplicate_id_header] = headers[envelope.FAILURE_ID]
         self._send(delivery, headers, FIRST_PAUSE_S)
 
-    def _may_nack(self) -> bool:
-        return self._consumer.ack_mode is AckMode.CLIENT_INDIVIDUAL
+    def _may_nack(self, dialect: Dialect) -> bool:
+        return self._consumer.ack_mode is AckMode.CLIENT_INDIVIDUAL and dialect.nack_means is not NackMeans.LOST
 
     def _send(self, delivery: Delivery, headers: dict[str, str], pause_s: float) -> None:
         if not delivery.alive:
@@ -57,29 +62,37 @@ class GivingUp:
             return
         sent = self._sender.send(self._consumer.dead_letters, headers, delivery.body)
 
-        def finish() -> None:
+        def finish(sent: Future[None]) -> None:
             error = sent.exception()
             if error is None:
                 self._tell("")
                 delivery.ack()
-            else:
-                self._tell(f"dead letters can't be sent to {self._consumer.dead_letters}: {error}")
-                again = min(pause_s * 2, LONGEST_PAUSE_S)
-                delivery.settlement.after(pause_s, lambda: self._send(delivery, headers, again))
+                return
+            self._tell(f"{error}; {HELD_UP} to {self._consumer.dead_letters}, what failed stays with the broker")
+            if isinstance(error, ReceiptTimeout) and error.outcome is not None:
+                # Sent once more it would be there twice when the broker goes on.
+                error.outcome.add_done_callback(finish)
+                return
+            again = min(pause_s * 2, LONGEST_PAUSE_S)
+            delivery.settlement.after(pause_s, lambda: self._send(delivery, headers, again))
 
-        sent.add_done_callback(lambda _: finish())
+        sent.add_done_callback(finish)
 
     def _tell(self, trouble: str) -> None:
-        if trouble:
+        if trouble and not self.trouble:
+            # Once: a broker that is full refuses each of thousands.
             logger.warning("%s: %s", self._consumer.name, trouble)
+        elif trouble:
+            logger.debug("%s: %s", self._consumer.name, trouble)
         elif self.trouble:
             logger.info("%s: dead letters can be sent again", self._consumer.name)
         self.trouble = trouble
 
     def _envelope(self, delivery: Delivery, failure: Failure) -> Envelope:
         now = datetime.now(UTC)
+        dead_letter_id, replay_id = envelope.replay_for(delivery.headers, self._consumer.name)
         return Envelope(
-            dead_letter_id=delivery.headers.get(envelope.DEAD_LETTER_ID) or str(uuid.uuid4()),
+            dead_letter_id=dead_letter_id or str(uuid.uuid4()),
             failure_id=str(uuid.uuid4()),
             consumer=self._consumer.name,
             handler=self._consumer.handler,
@@ -92,5 +105,5 @@ class GivingUp:
             failed_at=now,
             worker=self._worker_name,
             message_id=delivery.message_id,
-            replay_id=delivery.headers.get(envelope.REPLAY_ID, ""),
+            replay_id=replay_id,
         )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
-import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 
+from stompconsole import correlation
 from stompconsole.brokers import Dialect
 from stompconsole.delivery import codecs, envelope, retry
 from stompconsole.delivery.codecs import UnreadableBody
 from stompconsole.delivery.disposition import ACK, Ack, DeadLetter, Disposition, Failure, TryAgain, failure_of
 from stompconsole.delivery.giving_up import GivingUp
+from stompconsole.delivery.loops import Loops
 from stompconsole.delivery.observer import Observer
 from stompconsole.delivery.payload import Handler, Payload
 from stompconsole.delivery.sender import Senders
@@ -33,13 +32,20 @@ class HandlerWork:
     """Runs one consumer's handler. See ``pipeline.Work``."""
 
     def __init__(
-        self, spec: ConsumerSpec, handler: Handler, senders: Senders, worker_name: str, observer: Observer
+        self,
+        spec: ConsumerSpec,
+        handler: Handler,
+        senders: Senders,
+        worker_name: str,
+        observer: Observer,
+        *,
+        loops: Loops | None = None,
     ) -> None:
         self._spec = spec
         self._handler = handler
         self._observer = observer
         self._giving_up = GivingUp(spec, senders, worker_name)
-        self._loops = threading.local()
+        self._loops = loops or Loops()
 
     @property
     def trouble(self) -> str:
@@ -52,40 +58,54 @@ class HandlerWork:
             if not delivery.wanted:
                 delivery.settlement.leave(delivery)
                 continue
-            started = time.perf_counter()
-            disposition = self._handle(delivery)
-            ended = time.perf_counter()
-            counted.seconds.append(ended - started)
-            match disposition:
-                case Ack():
-                    counted.acked += 1
-                    self._settle(delivery)
-                case TryAgain(delay_s=delay_s, failure=failure):
-                    counted.retried += 1
-                    self._log(delivery, failure, f"is tried again in {delay_s:.1f} s")
-                    delivery.settlement.again(delivery, delay_s)
-                case DeadLetter(failure=failure):
-                    counted.dead_lettered += 1
-                    self._log(delivery, failure, "is dead-lettered")
-                    self._giving_up.give_up(delivery, failure, dialect)
-            if ended - counted.since > TELL_EVERY_S:
+            with correlation.InThread(self._correlation_id(delivery)):
+                self._process(delivery, dialect, counted)
+            if time.perf_counter() - counted.since > TELL_EVERY_S:
                 counted.tell()
         counted.tell()
 
+        self._loops.rest()
+
     def close(self) -> None:
         """End the event loop of this thread, if an async handler had one."""
-        with suppress(AttributeError):
-            self._loops.runner.close()
+        self._loops.close()
+
+    def _correlation_id(self, delivery: Delivery) -> str:
+        """The message's own. One that may come without gets one, as django-stomp had it: its handler, its dead letter
+        and what is published for it all have the same."""
+        given = delivery.headers.get(correlation.HEADER, "")
+        if not given and not self._spec.correlation_id_required:
+            given = delivery.headers[correlation.HEADER] = correlation.new()
+            logger.debug("message %s came without a correlation-id and is given %s", delivery.message_id, given)
+        return given
+
+    def _process(self, delivery: Delivery, dialect: Dialect, counted: _Counted) -> None:
+        started = time.perf_counter()
+        disposition = self._handle(delivery)
+        counted.seconds.append(time.perf_counter() - started)
+        match disposition:
+            case Ack():
+                counted.acked += 1
+                self._settle(delivery)
+            case TryAgain(delay_s=delay_s, failure=failure):
+                counted.retried += 1
+                self._log(delivery, failure, f"is tried again in {delay_s:.1f} s")
+                delivery.settlement.again(delivery, delay_s)
+            case DeadLetter(failure=failure):
+                counted.dead_lettered += 1
+                self._log(delivery, failure, "is dead-lettered")
+                self._giving_up.give_up(delivery, failure, dialect)
 
     def _settle(self, delivery: Delivery) -> None:
-        replay_id = delivery.headers.get(envelope.REPLAY_ID)
         # A handler may have called payload.ack() itself: then this second time says nothing.
         settled = delivery.settled or delivery.ack()
-        if replay_id and settled:
-            self._observer.replayed(delivery.headers.get(envelope.DEAD_LETTER_ID, ""), replay_id)
+        if settled and envelope.REPLAY_ID in delivery.headers:
+            dead_letter_id, replay_id = envelope.replay_for(delivery.headers, self._spec.name)
+            if replay_id:
+                self._observer.replayed(dead_letter_id, replay_id)
 
     def _handle(self, delivery: Delivery) -> Disposition:
-        if self._spec.correlation_id_required and not delivery.headers.get("correlation-id"):
+        if self._spec.correlation_id_required and not delivery.headers.get(correlation.HEADER):
             delivery.failed()
             return DeadLetter(
                 failure=Failure(error_type="MissingCorrelationId", message="the message has no correlation-id header")
@@ -102,10 +122,15 @@ class HandlerWork:
         try:
             result = self._handler(Payload(choice.ack, choice.nack, delivery.headers, body))
             if result is not None and inspect.isawaitable(result):
-                self._await(result)
+                self._loops.run(result)
         except BaseException as error:  # whatever a handler raises is its outcome, SystemExit too
             if delivery.settled:
-                logger.warning("the handler of %s raised after it had called ack()", self._spec.name, exc_info=error)
+                logger.warning(
+                    "the handler of %s raised after it had called ack()",
+                    self._spec.name,
+                    exc_info=error,
+                    extra={"consumer": self._spec.name, **_marks(delivery)},
+                )
                 return ACK
             delivery.failed()
             if choice.nacked:
@@ -116,16 +141,6 @@ class HandlerWork:
             return DeadLetter(failure=NACKED)
         return ACK
 
-    def _await(self, awaitable: object) -> None:
-        # One loop per thread, kept: making one costs more than most handlers.
-        if not hasattr(self._loops, "runner"):
-            self._loops.runner = asyncio.Runner()
-
-        async def run() -> None:
-            await awaitable  # type: ignore[misc]
-
-        self._loops.runner.run(run())
-
     def _log(self, delivery: Delivery, failure: Failure, outcome: str) -> None:
         logger.warning(
             "message %s of %s failed with %s: %s, and %s",
@@ -134,8 +149,17 @@ class HandlerWork:
             failure.error_type,
             failure.message[:200],
             outcome,
-            extra={"consumer": self._spec.name, "destination": delivery.destination, "message_id": delivery.message_id},
+            extra={"consumer": self._spec.name, **_marks(delivery)},
         )
+
+
+def _marks(delivery: Delivery) -> dict[str, str]:
+    """What tells a log line's message from others."""
+    return {
+        "destination": delivery.destination,
+        "message_id": delivery.message_id,
+        "correlation_id": correlation.shown(delivery.headers),
+    }
 
 
 class _Counted:
@@ -171,12 +195,15 @@ class _ByHand:
 
     def ack(self) -> None:
         if self.nacked:
-            logger.info("ack() after nack() of message %s is ignored", self._delivery.message_id)
+            self._say("ack() after nack()")
             return
         self._delivery.ack()
 
     def nack(self) -> None:
         if self._delivery.settled:
-            logger.info("nack() after ack() of message %s is ignored", self._delivery.message_id)
+            self._say("nack() after ack()")
             return
         self.nacked = True
+
+    def _say(self, what: str) -> None:
+        logger.info("%s of message %s is ignored", what, self._delivery.message_id, extra=_marks(self._delivery))

@@ -1,11 +1,13 @@
-"""What a subscription tells of itself: counts by the batch, outcomes of replays, changes of state."""
+"""What subscriptions tell: of themselves counts, outcomes, changes of state; of their broker, where they found it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from stompconsole.delivery.specs import SubscriptionState
+from stompconsole.transport.session import Endpoint
 
 
 class Observer(Protocol):
@@ -38,3 +40,23 @@ class SilentObserver:
 
     def changed(self, state: SubscriptionState, reason: str) -> None:
         return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """A broker's sessions are opened at another of its endpoints now, and why."""
+
+    broker: str
+    was: Endpoint
+    now: Endpoint
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.now} in place of {self.was}, because {self.reason}"
+
+
+class SwitchObserver(Protocol):
+    """Told by whichever thread opened the session; must be quick, thread-safe and never raise."""
+
+    def switched(self, switch: Switch) -> None:
+        """Once for each switch, however many subscriptions make it."""

@@ -105,7 +105,7 @@ class Pipeline:
         try:
             self._work.process(taken, self.dialect)
         except WorkFailed as error:
-            settlement.fail(str(error))
+            settlement.give_back(taken, str(error))
         except Exception as error:  # a bug of ours must end this session, not this thread
             logger.exception("processing %d messages of %s failed", len(taken), settlement.destination)
             settlement.fail(f"internal error: {error!r}")

@@ -1,31 +1,33 @@
-"""A subscription kept alive: connect, subscribe, hand messages to work, reconnect, drain.
+"""A subscription kept alive: connect, subscribe, hand messages to work, reconnect, return to the primary, drain.
 
-Threads: one of its own that goes through that life, the pipeline's handler threads, one alarm. The order of an
-end is the order of dependence: intake stops, handlers finish, ACKs are flushed, UNSUBSCRIBE, DISCONNECT, and only
-then the threads. Finishing first matters: RabbitMQ refuses an ACK after UNSUBSCRIBE, ActiveMQ ignores it.
+Threads: one of its own that goes through that life, one that connects for it, the pipeline's handler threads, one
+alarm. The order of an end is the order of dependence: the session is left in order, and only then the threads end.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
 import random
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
+from functools import partial
 
-from stompconsole.brokers import Dialect, Wanted, dialect_for
+from stompconsole.brokers import Dialect, dialect_for
+from stompconsole.delivery import naming
+from stompconsole.delivery.ack_modes import settlement_for
 from stompconsole.delivery.alarm import Alarm
-from stompconsole.delivery.connecting import open_session
+from stompconsole.delivery.connecting import Attempt, open_session
+from stompconsole.delivery.leaving import DISCONNECT_TIMEOUT_S, leave
 from stompconsole.delivery.observer import Observer
 from stompconsole.delivery.pipeline import Pipeline, Work
-from stompconsole.delivery.settlement import Delivery, Settlement, settlement_for
+from stompconsole.delivery.settlement import Delivery, Settlement
 from stompconsole.delivery.specs import AckMode, SubscriptionSpec, SubscriptionState
-from stompconsole.errors import BrokerError, ConnectFailed, StompConsoleError
+from stompconsole.delivery.watching import WATCHES
+from stompconsole.errors import BrokerError, BrokerRefused, ConnectFailed, LoginRefused, StompConsoleError
 from stompconsole.transport.frames import Frame
 from stompconsole.transport.session import Session
 
@@ -36,23 +38,19 @@ STABLE_S = 30.0
 """A session that lasted this long starts the next back-off from the beginning."""
 
 ACKS_PER_WRITE = 32
-UNSUBSCRIBE_TIMEOUT_S = 2.0
-DISCONNECT_TIMEOUT_S = 2.0
-FINISH_TIMEOUT_S = 86_400.0
-"""Draining itself has no limit but this: whoever drains sets one and aborts."""
-
-_ids = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerStatus:
-    """What a runner is doing now. ``in_flight`` counts messages handed to us and not settled."""
+    """What a runner is doing now. ``in_flight`` counts messages handed to us and not settled; ``refusals`` how often
+    in a row the broker has refused the login or the subscription, rather than not been there."""
 
     state: SubscriptionState
     reason: str = ""
     endpoint: str = ""
     server: str = ""
     in_flight: int = 0
+    refusals: int = 0
 
 
 class SubscriptionRunner:
@@ -70,10 +68,13 @@ class SubscriptionRunner:
         self._draining = False
         self._abort_reason: str | None = None
         self._session: Session | None = None
+        self._returning: Session | None = None
         self._settlement: Settlement | None = None
         self._state = SubscriptionState.STARTING
         self._reason = ""
-        self._destination = subscription.destination
+        self._wanted = subscription.wanted
+        self._remark = ""
+        self._refusals = 0
         self._keeps_all = subscription.ack_mode is AckMode.AUTO
 
     @property
@@ -86,7 +87,13 @@ class SubscriptionRunner:
             endpoint=str(session.endpoint) if session is not None and open_ else "",
             server=session.server if session is not None and open_ else "",
             in_flight=settlement.in_flight if settlement is not None else 0,
+            refusals=self._refusals,
         )
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect of the broker as it greeted us last; plain STOMP until then."""
+        return self._pipeline.dialect
 
     def _trouble(self) -> str:
         return self._work.trouble if self._state in {SubscriptionState.RUNNING, SubscriptionState.DRAINING} else ""
@@ -124,6 +131,9 @@ class SubscriptionRunner:
         if self._keeps_all or not self._draining:
             self._pipeline.put(delivery)
 
+    def wake(self) -> None:
+        self._wake.set()
+
     def _run(self) -> None:
         pause_s = first_s = min(FIRST_PAUSE_S, self._spec.broker.reconnect_pause_s)
         while not self._draining:
@@ -131,12 +141,31 @@ class SubscriptionRunner:
             reason = self._live_and_tell()
             if self._draining:
                 break
+            if self._may_return():
+                continue
             if time.monotonic() - started > STABLE_S:
                 pause_s = first_s
             self._change(SubscriptionState.BACKING_OFF, reason)
             self._pause(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter, not a secret
             pause_s = min(pause_s * 2, self._spec.broker.reconnect_pause_s)
         self._end()
+
+    def _may_return(self) -> bool:
+        """Whether the session was left for the primary, which is tried without a pause: it has let somebody in."""
+        # Not simply whether it is set: it may have been told late, of a session before.
+        if self._returning is None or self._returning is not self._session:
+            return False
+        self._change(SubscriptionState.STARTING, self._towards())
+        self._returning = None
+        return True
+
+    def _towards(self) -> str:
+        return f"returning to {self._spec.broker.endpoints[0]}" if self._returning else ""
+
+    def _return(self, session: Session) -> None:
+        """The primary is back. Called on the watch's thread."""
+        self._returning = session
+        self._wake.set()
 
     def _pause(self, seconds: float) -> None:
         # The end of the session before may be told only now: nothing but a drain shortens a pause.
@@ -161,13 +190,14 @@ class SubscriptionRunner:
     def _live_one_session(self) -> str:
         """One session from connect to its end; says why it ended."""
         try:
-            session = open_session(self._spec.broker, client_id=self._client_id())
+            session = self._connect()
         except ConnectFailed as error:
+            self._refusals += isinstance(error, LoginRefused)
             return str(error)
-        if not self._adopt(session):
-            session.abort(self._abort_reason or "draining")
+        if session is None or not self._adopt(session):
             return ""
         session.on_close(lambda _: self._wake.set())
+        WATCHES.wait(self._spec.broker, session, lambda: self._return(session))
         try:
             return self._serve(session)
         finally:
@@ -176,13 +206,24 @@ class SubscriptionRunner:
                 # It is the broker's again; kept, it would pile up behind a handler that takes long.
                 self._pipeline.empty()
 
+    def _connect(self) -> Session | None:
+        """A session, or None when the end was asked for meanwhile. Raises ConnectFailed."""
+
+        def wanted() -> bool:
+            return not self._draining
+
+        client_id = naming.client_id(self._spec)
+        connect = partial(open_session, self._spec.broker, client_id=client_id, wanted=wanted)
+        return Attempt(self._spec.name, connect, self._wake).take(wanted)
+
     def _adopt(self, session: Session) -> bool:
         # Under the lock: an abort that comes while connecting must find either no session or this one.
         with self._lock:
-            if self._draining:
-                return False
-            self._session = session
-            return True
+            if not self._draining:
+                self._session = session
+                return True
+        session.abort(self._abort_reason or "draining")
+        return False
 
     def _serve(self, session: Session) -> str:
         dialect = dialect_for(self._spec.broker.kind, session.server)
@@ -192,85 +233,56 @@ class SubscriptionRunner:
         )
         self._settlement = settlement
         session.on_close(lambda _: settlement.ended())
-        subscription_id = self._subscription_id()
+        subscription_id = naming.subscription_id(self._spec)
         try:
             self._subscribe(session, dialect, settlement, subscription_id)
         except (BrokerError, FutureTimeout, CancelledError) as error:
+            self._refusals += isinstance(error, BrokerRefused)
             return self._refused(dialect, session.close_reason or str(error) or "no RECEIPT for SUBSCRIBE")
         except StompConsoleError as error:
+            self._refusals += 1
             return str(error)
-        self._change(SubscriptionState.RUNNING, self._respelt())
-        while session.close_reason is None and not self._draining:
+        self._refusals = 0
+        self._change(SubscriptionState.RUNNING, "; ".join(filter(None, (self._stands_in(session), self._remark))))
+        while not (session.close_reason or settlement.failure or self._draining or self._returning is session):
             self._wake.wait()
             self._wake.clear()
         if session.close_reason is None:
-            self._drain(session, settlement, subscription_id)
-        return session.close_reason or ""
+            self._change(SubscriptionState.DRAINING, self._towards())
+            leave(session, self._spec.ack_mode, subscription_id, settlement, self._pipeline)
+        return settlement.failure or session.close_reason or ""
 
     def _limit(self) -> int:
         # Never more than a quarter of what is out: a broker that waits for our ACKs must not wait for more work.
         return max(1, min(ACKS_PER_WRITE, self._spec.prefetch // 4))
 
     def _subscribe(self, session: Session, dialect: Dialect, settlement: Settlement, subscription_id: str) -> None:
-        arrived, put = settlement.arrived, self._pipeline.put
+        arrived, put, ack_header = settlement.arrived, self._pipeline.put, dialect.ack_header
 
         def sink(message: Frame) -> None:
-            delivery = Delivery(settlement, message.headers, message.body)
+            delivery = Delivery(settlement, message.headers, message.body, ack_header=ack_header)
             arrived(delivery)
             # While draining nothing new is begun: un-acked, it goes back at UNSUBSCRIBE. In auto mode nothing does.
             if not self._draining or self._keeps_all:
                 put(delivery)
 
-        frame = dialect.subscribe(self._wanted())
+        frame = dialect.subscribe(self._wanted)
         headers = {**frame.headers, **dict(self._spec.headers)}
         subscribed = session.subscribe(subscription_id, frame.destination, self._spec.ack_mode, headers, sink)
         subscribed.result(self._spec.broker.receipt_timeout_s)
 
-    def _wanted(self) -> Wanted:
-        return Wanted(
-            destination=self._destination,
-            prefetch=self._spec.prefetch,
-            subscriber=self._spec.subscriber,
-            exclusive=self._spec.exclusive,
-        )
-
-    def _client_id(self) -> str:
-        """For brokers that know a durable subscriber by it; else only a name, which no two connections share."""
-        given = self._spec.client_id
-        return self._spec.subscriber or (f"{given}-{uuid.uuid4().hex}-listener" if given else "")
-
-    def _subscription_id(self) -> str:
-        given = self._spec.subscription_id
-        return f"{given}-listener" if given else f"stompconsole-{next(_ids)}"
+    def _stands_in(self, session: Session) -> str:
+        primary = self._spec.broker.endpoints[0]
+        return "" if session.endpoint == primary else f"on the standby {session.endpoint}, in place of {primary}"
 
     def _refused(self, dialect: Dialect, reason: str) -> str:
-        # Back to its own spelling if the other was refused: it declares a queue that was deleted meanwhile.
-        self._destination = dialect.undeclared(self._destination, reason) or self._spec.destination
-        return f"SUBSCRIBE {self._spec.destination}: {reason}"
-
-    def _respelt(self) -> str:
-        if self._destination == self._spec.destination:
-            return ""
-        return f"{self._spec.destination} was declared by someone else: used as {self._destination}"
-
-    def _drain(self, session: Session, settlement: Settlement, subscription_id: str) -> None:
-        self._change(SubscriptionState.DRAINING, "")
-        if self._keeps_all:
-            self._unsubscribe(session, subscription_id)
-            settlement.wait_idle(FINISH_TIMEOUT_S)
-        else:
-            settlement.drain()
-            self._pipeline.empty()
-            settlement.wait_idle(FINISH_TIMEOUT_S)
-            settlement.flush()
-            self._unsubscribe(session, subscription_id)
-        session.disconnect(DISCONNECT_TIMEOUT_S)
-
-    def _unsubscribe(self, session: Session, subscription_id: str) -> None:
-        try:
-            session.unsubscribe(subscription_id, {}).result(UNSUBSCRIBE_TIMEOUT_S)
-        except (BrokerError, FutureTimeout) as error:
-            logger.info("UNSUBSCRIBE of %s was not confirmed: %s", self._spec.destination, error or "no RECEIPT")
+        refused = f"SUBSCRIBE {self._spec.destination}: {reason}"
+        if remedy := dialect.remedy(self._wanted, reason):
+            refused = f"{refused} {remedy}"
+        # Back to the first way if another one was refused: it declares a queue that was deleted meanwhile.
+        other = dialect.otherwise(self._wanted, reason)
+        self._wanted, self._remark = (other.wanted, other.remark) if other else (self._spec.wanted, "")
+        return refused
 
     def _change(self, state: SubscriptionState, reason: str) -> None:
         self._state, self._reason = state, reason

@@ -2,38 +2,36 @@
 
 Kept apart from consuming sessions, since an alarm or a full store blocks whoever sends, ACKs included,
 without a word (BROKERS.md 15). One thread per sender opens the session, writes, and watches the receipts;
-a receipt that does not come in time ends the session, because all behind it wait as well.
+while a broker confirms nothing it waits, and holds back what comes meanwhile: see ``awaited``.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from stompconsole.brokers import Dialect, dialect_for
-from stompconsole.delivery.connecting import open_session
+from stompconsole.delivery.awaited import NOT_CONFIRMED, Answer, Awaited, meaning
+from stompconsole.delivery.names import Names
+from stompconsole.delivery.sending import CLOSED, SendingSession
 from stompconsole.delivery.specs import BrokerSpec
-from stompconsole.errors import BrokerError, ConnectFailed, ReceiptTimeout, SessionClosed
-from stompconsole.transport.session import Session
+from stompconsole.errors import BrokerBlocked, BrokerError, SessionClosed
+from stompconsole.transport.session import Endpoint, Session
 
 logger = logging.getLogger(__name__)
 
-CONNECT_PAUSE_S = 1.0
-"""After a failed connect, further sends fail with the same reason for this long instead of trying again."""
+LOOK_AGAIN_S = 0.1
+"""How often what is held back is looked at. A receipt that comes wakes the thread by itself."""
 
 MAX_TRIES = 4
 """How often a message is sent on account of a queue that exists with other properties."""
-
-RESPELT_FOR_S = 60.0
-"""How long a queue that exists with other properties is taken to be there still: its other name declares nothing,
-and RabbitMQ confirms what is sent to a queue that has been deleted, and drops it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +41,7 @@ class _Job:
     destination: str
     headers: dict[str, str]
     body: bytes
-    done: Future[None] = field(default_factory=Future)
+    answer: Answer = field(default_factory=Answer)
     tries: int = 1
 
 
@@ -54,46 +52,62 @@ class Sender:
         self._broker = broker
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._connecting = threading.Lock()
-        self._session: Session | None = None
         self._dialect = Dialect()
-        self._refused_until = 0.0
-        self._refusal = ""
-        self._awaited: deque[tuple[float, Session, Future[None]]] = deque()
-        self._spellings: dict[str, tuple[str, float]] = {}
+        self._held: dict[str, deque[tuple[float, _Job]]] = {}
+        self._awaited = Awaited(broker.receipt_timeout_s)
+        self._session = SendingSession(broker, opened=self._opened, usable=self._is_usable, wake=self._wake)
+        self._names = Names()
+        self._lone: _Job | None = None
+        self._again: deque[_Job] = deque()
         self._thread: threading.Thread | None = None
         self._closed = False
-        self._over = False
 
     def send(self, destination: str, headers: Mapping[str, str], body: bytes) -> Future[None]:
         """SEND with a receipt. The future is done when the broker has it, or fails with ConnectFailed,
         BrokerRefused, ReceiptTimeout or SessionClosed: then it may or may not have it, except on the first two.
+        After a ReceiptTimeout with an ``outcome`` it may yet be confirmed: whoever must not send it twice waits on.
 
         ``headers`` are complete but for destination and content-length; the latter is set right where it is
         given, and added for a body that holds a NUL.
         """
         job = _Job(destination=destination, headers=dict(headers), body=body)
-        # Begun, as futures call it: nobody can cancel what the broker may have carried out.
-        job.done.set_running_or_notify_cancel()
         if not self._queue(job):
-            job.done.set_exception(SessionClosed(CLOSED))
-        return job.done
+            job.answer.finish(SessionClosed(CLOSED))
+        return job.answer.future
 
     def _queue(self, job: _Job) -> bool:
         # Under the lock: behind the None of close() nobody would look at it any more.
         with self._lock:
             if self._closed:
                 return False
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=f"{self._broker.name} sender", daemon=True)
-                self._thread.start()
+            self._begin()
             self._jobs.put(job)
             return True
 
+    def _begin(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=f"{self._broker.name} sender", daemon=True)
+            self._thread.start()
+
+    def _wake(self) -> None:
+        self._jobs.put(None)
+
     def dialect(self) -> Dialect:
         """The broker's dialect; connects if need be. Raises ConnectFailed."""
-        self._open()
+        self._session.open()
+        with self._lock:
+            if not self._closed:
+                # It is what closes a session over which nothing is sent.
+                self._begin()
         return self._dialect
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a session now."""
+        return self._session.is_open
+
+    def _is_usable(self, session: Session) -> bool:
+        return not self._awaited.is_aside(session)
 
     def close(self, timeout_s: float) -> None:
         """Send what is queued, wait for receipts, DISCONNECT; at most ``timeout_s`` seconds."""
@@ -104,125 +118,160 @@ class Sender:
             self._jobs.put(None)
         if thread is not None:
             thread.join(timeout_s)
-        with self._lock:
-            self._over = True
-            session = self._session
+        session = self._session.end()
+        for aside in self._awaited.aside():
+            aside.abort(CLOSED)
         if session is not None:
             session.disconnect(max(0.1, deadline - time.monotonic()))
 
     def _run(self) -> None:
-        running = True
-        while running or self._awaited:
-            try:
-                job = self._jobs.get(timeout=self._patience_s())
-            except queue.Empty:
-                self._expire()
-                continue
-            if job is None:
-                running = False
-            else:
-                self._carry_out(job)
-            self._expire()
+        while not self._closed or not self._jobs.empty() or self._again or self._held or self._awaited:
+            with suppress(queue.Empty):
+                # None wakes: a receipt has come, the primary is back, or the end.
+                if (job := self._jobs.get(timeout=self._patience_s())) is not None:
+                    self._session.used()
+                    self._take_up(job)
+            self._awaited.tell_late(self._dialect.silence)
+            if self._session.is_called_back and not self._awaited:
+                self._session.leave()
+            self._let_go()
+            if self._rests():
+                return
 
-    def _patience_s(self) -> float | None:
-        self._forget_confirmed()
-        if not self._awaited:
-            return None if not self._closed else 0.0
-        return max(0.0, self._awaited[0][0] - time.monotonic()) + 0.01
+    def _patience_s(self) -> float:
+        if self._held:
+            return LOOK_AGAIN_S
+        patience_s, idle_left_s = self._awaited.patience_s(), self._session.idle_left_s()
+        if patience_s is None:
+            return 0.0 if self._closed else idle_left_s
+        return min(patience_s, idle_left_s) if idle_left_s else patience_s
 
-    def _expire(self) -> None:
-        self._forget_confirmed()
-        if self._awaited and self._awaited[0][0] < time.monotonic():
-            limit_s = self._broker.receipt_timeout_s
-            # Its own session, which need not be the newest.
-            self._awaited[0][1].abort(f"{NOT_CONFIRMED}: no RECEIPT in {limit_s:g} s, it may be blocked or full")
+    def _rests(self) -> bool:
+        """Close a session that is idle; true when the thread is not needed either until the next message."""
+        if self._closed or self._again or self._held or self._awaited or self._session.idle_left_s() > 0:
+            return False
+        self._session.leave()
+        # Under the lock: what comes after this begins a new thread.
+        with self._lock:
+            if self._closed or self._session.is_open or not self._jobs.empty():
+                return False
+            self._thread = None
+            return True
 
-    def _forget_confirmed(self) -> None:
-        while self._awaited and self._awaited[0][2].done():
-            self._awaited.popleft()
+    def _take_up(self, job: _Job) -> None:
+        if job.destination in self._held or self._holds(job.destination):
+            until = time.monotonic() + self._broker.receipt_timeout_s
+            self._held.setdefault(job.destination, deque()).append((until, job))
+        else:
+            self._carry_out(job)
+
+    def _holds(self, destination: str) -> bool:
+        """Whether nothing is to be written there now: the broker is silent, or the standby about to be left, which it
+        is between two sends only, or something has to go alone."""
+        leaving = self._session.is_called_back and bool(self._awaited.receipts())
+        return leaving or self._awaited.holds(destination) or self._waits_its_turn(destination)
+
+    def _waits_its_turn(self, destination: str) -> bool:
+        lone = self._lone
+        # Not for one that is late: whatever it is stuck with, the others need not be.
+        if self._again or (lone is not None and not lone.answer.future.done()):
+            return True
+        return not self._is_known(destination) and not all(receipt.done() for receipt in self._awaited.receipts())
+
+    def _is_known(self, destination: str) -> bool:
+        """Whether a message there ends no session, as far as can be known before it is sent."""
+        if self._session.now is None:
+            return False
+        return not self._dialect.sending_declares or self._names.is_known(destination)
+
+    def _let_go(self) -> None:
+        """Write what was held back where that is over; tell what was for too long."""
+        while self._again:
+            self._carry_out(self._again.popleft())
+        for destination, jobs in list(self._held.items()):
+            while jobs and not self._holds(destination):
+                self._carry_out(jobs.popleft()[1])
+            while jobs and jobs[0][0] < time.monotonic():
+                held_s = self._broker.receipt_timeout_s
+                reason = f"{NOT_CONFIRMED}, {self._dialect.silence}: held back for {held_s:g} s, and not sent"
+                jobs.popleft()[1].answer.finish(BrokerBlocked(reason))
+            if not jobs:
+                del self._held[destination]
+        for session in self._awaited.come_back():
+            if session is not self._session.now:
+                session.abort("another one has taken its place")
 
     def _carry_out(self, job: _Job) -> None:
-        _, until = self._spellings.get(job.destination, ("", math.inf))
-        if time.monotonic() < until:
+        if self._is_known(job.destination):
             self._write(job)
             return
-        # By its own name again, and alone: if the queue is there still, the clash ends the session.
-        self._wait_for_receipts()
-        del self._spellings[job.destination]
+        # By its own name, and alone: if the queue exists with other properties, nothing else goes with the session.
+        self._names.find_out(job.destination)
+        self._lone = job
         self._write(job)
-        self._wait_for_receipts()
-
-    def _wait_for_receipts(self) -> None:
-        wait([sent for _, _, sent in self._awaited], self._broker.receipt_timeout_s)
+        if not self._dialect.sending_declares:
+            # Of the first session this is known only now.
+            self._lone = None
 
     def _write(self, job: _Job) -> None:
         try:
-            session = self._open()
-            sent = session.request("SEND", self._headers(job), job.body)
+            session = self._session.open()
+            sent = session.request("SEND", self._headers(job, session.endpoint), job.body)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's: the thread is everybody's
-            job.done.set_exception(error)
+            self._lone = None
+            job.answer.finish(error)
             return
-        self._awaited.append((time.monotonic() + self._broker.receipt_timeout_s, session, sent))
-        sent.add_done_callback(lambda result: self._finish(job, result.exception()))
+        self._awaited.add(job.destination, session, sent, job.answer)
+        sent.add_done_callback(lambda result: self._finish(job, session, result.exception()))
 
-    def _headers(self, job: _Job) -> dict[str, str]:
-        destination, _ = self._spellings.get(job.destination, (job.destination, 0.0))
-        headers = {**job.headers, "destination": destination}
+    def _headers(self, job: _Job, at: Endpoint) -> dict[str, str]:
+        headers = {**job.headers, **self._dialect.route(self._names.at(at, job.destination))}
         if "content-length" in headers or b"\0" in job.body:
             headers["content-length"] = str(len(job.body))
         return headers
 
-    def _finish(self, job: _Job, error: BaseException | None) -> None:
+    def _finish(self, job: _Job, session: Session, error: BaseException | None) -> None:
         """Runs on the io thread, or on whoever ends the session."""
-        if self._closed:
-            # The thread may be waiting for this receipt alone, to end.
-            self._jobs.put(None)
         if error is None:
-            job.done.set_result(None)
-            return
+            self._awaited.confirmed()
+            self._names.taken(job.destination)
+            job.answer.finish(None)
+        else:
+            self._fail(job, session, error)
+        if self._lone is job:
+            self._lone = None
+        if self._closed or self._again or self._held or self._awaited.aside() or self._session.is_called_back:
+            # The thread may be waiting for this receipt alone: to end, to write what it holds back, to tidy up.
+            self._wake()
+
+    def _fail(self, job: _Job, session: Session, error: BaseException) -> None:
         other = self._dialect.undeclared(job.destination, str(error))
         if other is not None:
             logger.warning("%s exists with other properties, sending to %s", job.destination, other)
-            self._spellings[job.destination] = other, time.monotonic() + RESPELT_FOR_S
-        # A second try may still have gone out on the session that a clash ends, and be told the same.
-        if other is not None and job.tries < MAX_TRIES and self._queue(replace(job, tries=job.tries + 1)):
-            return
-        if NOT_CONFIRMED in str(error):
-            job.done.set_exception(ReceiptTimeout(str(error)))
-        else:
-            job.done.set_exception(error)
-
-    def _open(self) -> Session:
-        with self._connecting:
-            session = self._session
-            if session is not None and session.close_reason is None:
-                return session
-            if self._over:
-                raise ConnectFailed(CLOSED)
-            if time.monotonic() < self._refused_until:
-                raise ConnectFailed(self._refusal)
-            try:
-                session = open_session(self._broker)
-            except ConnectFailed as error:
-                self._refused_until = time.monotonic() + CONNECT_PAUSE_S
-                self._refusal = str(error)
-                raise
-            self._adopt(session)
-            return session
-
-    def _adopt(self, session: Session) -> None:
-        with self._lock:
-            if not self._over:
-                self._dialect = dialect_for(self._broker.kind, session.server)
-                self._session = session
+            self._names.clashed(job.destination, other, session.endpoint)
+            # The broker is about to: nothing more must go that way.
+            session.abort(str(error))
+            if job.tries < MAX_TRIES and self._put_first(replace(job, tries=job.tries + 1)):
                 return
-        # close() has given up on us while we were connecting: nobody would end this session.
-        session.abort(CLOSED)
-        raise ConnectFailed(CLOSED)
+        job.answer.finish(meaning(error, self._dialect))
 
+    def _put_first(self, job: _Job) -> bool:
+        # Before what has come meanwhile: messages to one destination keep their order. Under the lock, as in _queue().
+        with self._lock:
+            if not self._closed:
+                self._again.append(job)
+            return not self._closed
 
-CLOSED = "the sender is closed: the process is ending"
-NOT_CONFIRMED = "the broker does not confirm"
+    def _opened(self, session: Session, before: Session | None) -> None:
+        if not self._has_clashed(before):
+            # A broker that comes back empty, or another at its address, would confirm and drop the messages.
+            self._names.forget()
+        self._dialect = dialect_for(self._broker.kind, session.server)
+
+    def _has_clashed(self, before: Session | None) -> bool:
+        """Whether the session before ended because a queue exists with other properties: then it is there still."""
+        reason = (before and before.close_reason) or ""
+        return any(self._dialect.undeclared(destination, reason) for destination in self._names.others())
 
 
 class Senders:

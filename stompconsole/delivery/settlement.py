@@ -11,10 +11,11 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
-from stompconsole.delivery.specs import AckMode
+from stompconsole import correlation
 from stompconsole.errors import SessionClosed
 from stompconsole.transport import frames
 from stompconsole.transport.session import Session
@@ -34,18 +35,20 @@ class Surroundings(Protocol):
     def put(self, delivery: Delivery) -> None:
         """Queue a delivery for work."""
 
+    def wake(self) -> None:
+        """Have it look at ``failure``."""
+
 
 class Delivery:
     """One message handed to us. Belongs to its session: settling it after the session's end does nothing."""
 
     __slots__ = ("ack_id", "attempts", "body", "first_failed_at", "headers", "in_work", "settled", "settlement")
 
-    def __init__(self, settlement: Settlement, headers: dict[str, str], body: bytes) -> None:
+    def __init__(self, settlement: Settlement, headers: dict[str, str], body: bytes, ack_header: str = "ack") -> None:
         self.settlement = settlement
         self.headers = headers
         self.body = body
-        # Artemis lets a user's header "ack" come before its own; message-id is the same there.
-        self.ack_id = headers.get("ack", "")
+        self.ack_id = headers.get(ack_header, "")
         self.settled = False
         self.in_work = False
         self.attempts = 0
@@ -91,19 +94,21 @@ class Settlement:
         self.destination = destination
         self.received = 0
         self.settled = 0
+        self.failure = ""
         self._session = session
         self._limit = limit
         self._around = around
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._owed: deque[bytes] = deque()
+        self._is_shut = False
         self.wants_more = True
         self._taken = 0
         self._idle = threading.Condition(self._lock)
 
     @property
     def open(self) -> bool:
-        return self._session.close_reason is None
+        return self._session.close_reason is None and not self._is_shut
 
     @property
     def in_flight(self) -> int:
@@ -172,6 +177,22 @@ class Settlement:
     def nack(self, delivery: Delivery, headers: dict[str, str]) -> bool:
         return self._settle(delivery, frames.encode("NACK", {"id": delivery.ack_id, **headers}))
 
+    def shut(self) -> None:
+        """Write what is owed and settle nothing more: an ACK behind UNSUBSCRIBE is ignored, or ends the connection."""
+        with self._lock:
+            self._is_shut = True
+        # Not flush(), which leaves it to a thread that is writing already.
+        with self._writing, suppress(SessionClosed):
+            self._write(self._collect())
+
+    def give_back(self, batch: Sequence[Delivery], reason: str) -> None:
+        """Have the session left in order, with this batch un-acked: cut off, Artemis would count a failed attempt."""
+        self.failure = reason
+        self.drain()
+        for delivery in batch:
+            self.leave(delivery)
+        self._around.wake()
+
     def fail(self, reason: str) -> None:
         """End the session: all that is not settled goes back to the broker."""
         self._session.abort(reason)
@@ -217,77 +238,6 @@ class Settlement:
             self._session.write(data)
 
     def _say_late(self, delivery: Delivery) -> None:
-        why = "it was settled before" if delivery.settled else "its session has ended, the broker gives it again"
-        logger.info("message %s of %s is not settled: %s", delivery.message_id, self.destination, why)
-
-
-class CumulativeSettlement(Settlement):
-    """``client``: an ACK covers all before it, so it is owed only for what is settled without a gap."""
-
-    def __init__(self, session: Session, destination: str, *, limit: int, around: Surroundings) -> None:
-        super().__init__(session, destination, limit=limit, around=around)
-        self._order: deque[Delivery] = deque()
-
-    def arrived(self, delivery: Delivery) -> None:
-        self._order.append(delivery)
-        super().arrived(delivery)
-
-    def nack(self, delivery: Delivery, headers: dict[str, str]) -> bool:
-        # A NACK covers all before it on RabbitMQ and only itself on ActiveMQ: never sent in this mode.
-        raise NotImplementedError("ack mode client never sends NACK")
-
-    def _owe(self, delivery: Delivery, frame: bytes) -> None:
-        last: Delivery | None = None
-        while self._order and self._order[0].settled:
-            last = self._order.popleft()
-        if last is not None:
-            self._owed.append(frames.ack(last.ack_id))
-
-    def _collect(self) -> bytes:
-        with self._lock:
-            data = self._owed[-1] if self._owed else b""
-            self._owed.clear()
-        return data
-
-
-class AutoSettlement(Settlement):
-    """``auto``: the broker has forgotten the message already; nothing is written.
-
-    So it is ours alone from its arrival: it is worked off whatever becomes of its session, and draining waits for it.
-    """
-
-    @property
-    def open(self) -> bool:
-        return True
-
-    def arrived(self, delivery: Delivery) -> None:
-        super().arrived(delivery)
-        super().take([delivery])
-
-    def take(self, batch: Sequence[Delivery]) -> list[Delivery]:
-        return [delivery for delivery in batch if not delivery.settled]
-
-    def ended(self) -> None:
-        self._tell_waiting()
-
-    def again(self, delivery: Delivery, delay_s: float) -> None:
-        self._around.after(delay_s, lambda: self._around.put(delivery))
-
-    def nack(self, delivery: Delivery, headers: dict[str, str]) -> bool:
-        return self.ack(delivery)
-
-    def _owe(self, delivery: Delivery, frame: bytes) -> None:
-        return
-
-
-def settlement_for(
-    mode: AckMode, session: Session, destination: str, *, limit: int, around: Surroundings
-) -> Settlement:
-    """The settlement an ack mode asks for. ``limit``: ACKs written at once at the latest."""
-    match mode:
-        case AckMode.CLIENT_INDIVIDUAL:
-            return Settlement(session, destination, limit=limit, around=around)
-        case AckMode.CLIENT:
-            return CumulativeSettlement(session, destination, limit=limit, around=around)
-        case AckMode.AUTO:
-            return AutoSettlement(session, destination, limit=limit, around=around)
+        why = "it was settled before" if delivery.settled else "its subscription has ended, the broker gives it again"
+        marks = {"message_id": delivery.message_id, "correlation_id": correlation.shown(delivery.headers)}
+        logger.info("message %s of %s is not settled: %s", delivery.message_id, self.destination, why, extra=marks)

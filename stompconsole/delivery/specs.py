@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from stompconsole.brokers.subscribing import Wanted
 from stompconsole.transport.session import Endpoint, Login
 
 DEFAULT_PREFETCH = 100
@@ -129,13 +130,18 @@ class ConsumerSpec:
 
     @property
     def subscriber(self) -> str:
-        """The name of the durable subscription, as django-stomp made it, so that its messages are found again."""
-        return f"{self.client_id or self.name}-listener" if self.durable else ""
+        """The name of the durable subscription; empty for none."""
+        return durable_name(self.client_id or self.name) if self.durable else ""
 
     @property
     def dead_letters(self) -> str:
         """The dead-letter destination: the one given, else ``/queue/DLQ.<name>`` as django-stomp had it."""
         return self.dead_letter_destination or dead_letter_destination(self.destination)
+
+
+def durable_name(client_id: str) -> str:
+    """The name of a durable subscription, as django-stomp made it, so that its messages are found again."""
+    return f"{client_id}-listener"
 
 
 def dead_letter_destination(destination: str) -> str:
@@ -163,6 +169,17 @@ class SubscriptionSpec:
     client_id: str = ""
     subscription_id: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is asked of the broker."""
+        return Wanted(
+            destination=self.destination,
+            prefetch=self.prefetch,
+            subscriber=self.subscriber,
+            exclusive=self.exclusive,
+            ack=self.ack_mode,
+        )
 
 
 CONSUME_BATCH = 50

@@ -79,7 +79,7 @@ class ConsumerLine:
     @property
     def needs_attention(self) -> bool:
         """Whether its state asks for a person."""
-        return self.verdict.standing.needs_attention
+        return self.verdict.needs_attention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +94,20 @@ class DeadCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerLine:
+    """One broker. ``unverified``: TLS whose certificate nobody verifies. ``on_standby``: subscriptions that are there
+    instead of at the primary; both places as host:port, ``standby`` empty if there is none."""
+
+    id: int
+    name: str
+    primary: str
+    standby: str
+    returns: bool
+    unverified: bool
+    on_standby: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
     """Everything that changes while a page is open."""
 
@@ -101,7 +115,7 @@ class Live:
     consumers: tuple[ConsumerLine, ...]
     workers: tuple[WorkerLine, ...]
     dead: DeadCounts
-    brokers: tuple[str, ...]
+    brokers: tuple[BrokerLine, ...]
 
     def consumer(self, name: str) -> ConsumerLine | None:
         """The line of one consumer, or None when there is none of that name."""

@@ -18,11 +18,11 @@ from django.utils import timezone
 
 from stompconsole.conf import settings_now
 from stompconsole.delivery.specs import dead_letter_destination
+from stompconsole.metrics.brokers import broker_lines
 from stompconsole.metrics.lines import ConsumerLine, DeadCounts, Figures, Live, SlotLine, WorkerLine
 from stompconsole.metrics.series import Series, Window
 from stompconsole.metrics.standing import SlotNow, Standing, judge
 from stompconsole.models import (
-    Broker,
     Consumer,
     DeadLetter,
     DeadLetterState,
@@ -49,12 +49,13 @@ def live(window: Window, dead: DeadLetterCounts | None = None) -> Live:
     window.refresh(now)
     slots = _slots({worker.id: worker for worker in workers}, now)
     counts = (dead or DeadLetterCounts()).at(now)
+    consumers = tuple(_consumer_lines(window, workers, slots, counts))
     return Live(
         now=now,
-        consumers=tuple(_consumer_lines(window, workers, slots, counts)),
+        consumers=consumers,
         workers=tuple(_with_slots(worker, slots) for worker in workers if _shown(worker, now)),
         dead=counts,
-        brokers=tuple(Broker.objects.order_by("name").values_list("name", flat=True)),
+        brokers=broker_lines(consumers),
     )
 
 

@@ -1,4 +1,4 @@
-"""How a consumer stands: what was wanted, what is there, and why the two differ. Pure.
+"""How a consumer stands: what was wanted, what is there, and why the two differ, or what holds it up. Pure.
 
 The words are the one vocabulary of pills on every page. A row is believed only while its lease lives and its
 worker is heard of: what a silent worker last wrote is not what is.
@@ -10,6 +10,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stompconsole.delivery.giving_up import HELD_UP
 from stompconsole.models import SubscriptionState
 
 NO_WORKER = "no worker is running: start one with `python manage.py runworker stomp`"
@@ -58,6 +59,11 @@ class SlotNow:
     worker: str = ""
 
     @property
+    def held_up(self) -> bool:
+        """Whether it runs, and yet what it gives up on can't leave it."""
+        return self.standing is Standing.RUNNING and HELD_UP in self.reason
+
+    @property
     def standing(self) -> Standing | None:
         """Its word, or None when nobody has it."""
         if self.silent:
@@ -74,6 +80,13 @@ class Verdict:
     actual: int
     reason: str = ""
     paused: bool = False
+    held_up: bool = False
+    """It runs, and yet what it gives up on can't leave it."""
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether somebody should look at it."""
+        return self.held_up or self.standing.needs_attention
 
 
 def judge(*, paused: str | None, instances: int, live_workers: int, slots: Sequence[SlotNow]) -> Verdict:
@@ -87,7 +100,8 @@ def judge(*, paused: str | None, instances: int, live_workers: int, slots: Seque
         return Verdict(standing=standing, wanted=0, actual=running, reason=paused, paused=True)
     wanted = instances or live_workers
     if running >= wanted > 0:
-        return Verdict(standing=Standing.RUNNING, wanted=wanted, actual=running)
+        why = next((slot.reason for slot in slots if slot.held_up), "")
+        return Verdict(standing=Standing.RUNNING, wanted=wanted, actual=running, reason=why, held_up=bool(why))
     standing, reason = _why(slots, live_workers)
     return Verdict(standing=standing, wanted=wanted, actual=running, reason=reason)
 

@@ -11,7 +11,7 @@ from stompconsole.brokers import BrokerKind, Dialect, dialect_for
 from stompconsole.delivery.specs import BrokerSpec, DeadLetterVia, Failback
 from stompconsole.models.names import validate_host
 from stompconsole.models.secrets import EncryptedCharField
-from stompconsole.transport.session import Endpoint, Login, Tls
+from stompconsole.transport.session import Endpoint, Login, Place, Tls
 
 PORT_VALIDATORS = [MinValueValidator(1), MaxValueValidator(65535)]
 
@@ -96,8 +96,17 @@ class Broker(models.Model):
 
     def dialect(self) -> Dialect:
         """What the broker can do: by its kind, or by the greeting a worker heard last; plain STOMP 1.2 until then."""
+        return dialect_for(self.kind, self.greeting())
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known what the broker can do; else ``dialect`` is plain STOMP 1.2 for want of better."""
+        return self.kind != BrokerKind.AUTO or bool(self.greeting())
+
+    def greeting(self) -> str:
+        """How the broker greeted a worker that is connected now; empty without one, or if it doesn't say what it is."""
         heard = self.consumers.filter(subscriptions__server__gt="").order_by("-subscriptions__reported_at")
-        return dialect_for(self.kind, heard.values_list("subscriptions__server", flat=True).first() or "")
+        return heard.values_list("subscriptions__server", flat=True).first() or ""
 
     def spec(self) -> BrokerSpec:
         """The row as a frozen value, the only form that leaves the models.
@@ -124,7 +133,8 @@ class Broker(models.Model):
         primary = Endpoint(host=self.host, port=self.port, tls=tls)
         if not (self.standby_host and self.standby_port):
             return (primary,)
-        return (primary, Endpoint(host=self.standby_host, port=self.standby_port, tls=tls))
+        standby = Endpoint(host=self.standby_host, port=self.standby_port, tls=tls, place=Place.STANDBY)
+        return (primary, standby)
 
     def _tls(self) -> Tls | None:
         if not self.use_tls:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -11,7 +12,15 @@ from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
-from stompconsole.delivery.specs import AckMode, Codec, ConsumerSpec, RetryPolicy, dead_letter_destination
+from stompconsole.brokers import Dialect, Wanted
+from stompconsole.delivery.specs import (
+    AckMode,
+    Codec,
+    ConsumerSpec,
+    RetryPolicy,
+    dead_letter_destination,
+    durable_name,
+)
 from stompconsole.models.broker import Broker
 from stompconsole.models.names import validate_destination, validate_identifier
 
@@ -111,34 +120,15 @@ class Consumer(models.Model):
     subscription_id = models.CharField(
         max_length=200, blank=True, validators=[validate_identifier], help_text="Empty: the console makes one up."
     )
-    retry_later = models.CharField(
-        "then retried after",
-        max_length=100,
-        blank=True,
-        help_text="Long waits, such as 5m, 1h, 6h: the message is parked as a scheduled replay. Empty for none.",
+    keep_days = models.PositiveIntegerField(
+        "keep dead letters for (days)", null=True, blank=True, help_text="Older ones are deleted. Empty keeps all."
     )
-    breaker_in_a_row = models.PositiveIntegerField(
-        "pause itself after failures in a row", default=0, help_text="0 never pauses it."
+    keep_count = models.PositiveIntegerField(
+        "keep at most (dead letters)", null=True, blank=True, help_text="The newest; the others are deleted."
     )
-    breaker_percent = models.PositiveIntegerField(
-        "or when more fail than (%)",
-        default=0,
-        validators=[MaxValueValidator(100)],
-        help_text="Of the last 50 messages. 0 never pauses it.",
+    keep_bytes = models.PositiveBigIntegerField(
+        "keep at most (bytes of bodies)", null=True, blank=True, help_text="Of the newest; the others are deleted."
     )
-    breaker_probe_s = models.FloatField(
-        "try one message after (s)",
-        default=30.0,
-        validators=[MinValueValidator(0.1)],
-        help_text="Twice as long after each try that fails, up to ten minutes.",
-    )
-    redact = models.TextField(
-        blank=True,
-        help_text="Header names and JSON paths never stored in clear, one a line: authorization or $.card.number",
-    )
-    keep_days = models.PositiveIntegerField("keep dead letters for (days)", null=True, blank=True)
-    keep_count = models.PositiveIntegerField("keep at most", null=True, blank=True)
-    keep_bytes = models.PositiveBigIntegerField("keep at most (bytes)", null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -163,6 +153,17 @@ class Consumer(models.Model):
         """The dead-letter destination: the one given, else the one made from the destination's name."""
         return self.dead_letter_destination or dead_letter_destination(self.destination)
 
+    @property
+    def wanted(self) -> Wanted:
+        """What its subscriptions ask of the broker: as their specs say it, but it takes no password to know it."""
+        return Wanted(
+            destination=self.destination,
+            prefetch=self.prefetch,
+            subscriber=durable_name(self.client_id or self.name) if self.durable else "",
+            exclusive=self.exclusive,
+            ack=self.ack_mode,
+        )
+
     def mark_paused(self, user: User | None, reason: str = "") -> None:
         """Set the fields of a pause: who, when, why. Saves nothing."""
         self.paused, self.paused_by, self.paused_at, self.paused_reason = True, user, timezone.now(), reason[:200]
@@ -181,8 +182,33 @@ class Consumer(models.Model):
             dialect = self.broker.dialect()
             for field in ("destination", "dead_letter_destination"):
                 problems |= {field: refusal} if (refusal := dialect.refuses(getattr(self, field))) else {}
+            problems |= self._impossible(dialect) or self._taken(dialect)
         if problems:
             raise ValidationError(problems)
+
+    def _impossible(self, dialect: Dialect) -> dict[str, str]:
+        """What the broker can't do, at the field whose change would make it possible."""
+        # Nothing was typed that is a number: the field itself says so.
+        instances = 1 if self.instances is None else self.instances
+        words = dialect.cannot(self.wanted, instances)
+        if not words:
+            return {}
+        if not dialect.cannot(self.wanted, 1):
+            return {"instances": words}
+        shared = replace(self.wanted, exclusive=False)
+        return {"durable" if dialect.cannot(shared, 1) else "exclusive": words}
+
+    def _taken(self, dialect: Dialect) -> dict[str, str]:
+        """Another consumer has the name that only one connection can have."""
+        mine = self.wanted
+        if not (dialect.one_connection_per_subscriber and mine.is_durable):
+            return {}
+        label = dialect.kind.label
+        for other in Consumer.objects.filter(broker=self.broker_id, durable=True).exclude(pk=self.pk):
+            if other.wanted.is_durable and other.wanted.subscriber == mine.subscriber:
+                words = f"{other.name} is {mine.subscriber} already, and {label} lets in only one of them."
+                return {"client_id": words}
+        return {}
 
     def spec(self) -> ConsumerSpec:
         """The row, its broker included, as a frozen value."""

@@ -12,17 +12,13 @@ from stompconsole.models.consumer import Consumer
 
 
 class DeadLetterState(models.TextChoices):
-    """``dead -> replaying -> sent -> processed | dead``; ``dead -> discarded -> (undo) dead``.
-
-    ``scheduled``: parked until ``due_at``, then replayed by itself; taken out of that it is dead.
-    """
+    """``dead -> replaying -> sent -> processed | dead``; ``dead -> discarded -> (undo) dead``."""
 
     DEAD = "dead"
     REPLAYING = "replaying"
     SENT = "sent"
     PROCESSED = "processed"
     DISCARDED = "discarded"
-    SCHEDULED = "scheduled"
 
 
 def today() -> date:
@@ -49,7 +45,6 @@ class DeadLetter(models.Model):
     content_type = models.CharField(max_length=255, blank=True)
     headers = models.JSONField(default=dict, help_text="All headers it was captured with, ours included.")
     body = models.BinaryField()
-    sealed = models.BinaryField(null=True, help_text="What was redacted, encrypted, to be put back for a replay.")
     body_size = models.PositiveBigIntegerField()
     search_text = models.TextField(blank=True, help_text="Start of the body as text, for searching.")
     document = models.JSONField(null=True, help_text="The body, where it is JSON and not large: JSON paths look here.")
@@ -63,7 +58,6 @@ class DeadLetter(models.Model):
     first_failed_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField()
     captured_at = models.DateTimeField()
-    due_at = models.DateTimeField(null=True, db_index=True, help_text="When a scheduled one is replayed.")
 
     class Meta:
         ordering = ["-failed_at", "-id"]

@@ -1,23 +1,51 @@
 """What the project form reads from its environment, and the one file it makes for itself.
 
-Refuses words it does not know: a flag that is neither yes nor no ends the start with a sentence.
+Owns the variables and their defaults. Besides them each STOMP_* setting is one, and each key of STOMPCONSOLE with
+``STOMPCONSOLE_`` before it, lists separated by commas. Refuses words it does not know: a flag that is neither yes nor
+no ends the start with a sentence.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
+from stompconsole.conf import keys
 from stompconsole.conf.parsing import FALSE_WORDS, TRUE_WORDS
+
+VARIABLES: Mapping[str, str] = {
+    "DATABASE_URL": "",
+    "REDIS_URL": "",
+    "SECRET_KEY": "",
+    "DEBUG": "no",
+    "ALLOWED_HOSTS": "localhost,127.0.0.1,[::1]",
+    "CSRF_TRUSTED_ORIGINS": "",
+    "HTTPS": "no",
+    "LOG_LEVEL": "INFO",
+    "STOMPCONSOLE_VAR": "",
+    "PORT": "8000",
+    "DEMO_PASSWORD": "",
+}
+"""The variables and what they are when they are not set; the last two are for ``make demo``."""
+
+PREFIX = "STOMPCONSOLE_"
+LISTS = frozenset({"HANDLERS", "SECRET_KEYS", "THROUGHPUT_KEEP"})
+
+
+def text(name: str) -> str:
+    """An environment variable, or its default when it is empty or not there."""
+    return os.environ.get(name) or VARIABLES.get(name, "")
 
 
 def flag(name: str) -> bool:
-    """Whether an environment variable says yes; no when it is not there. Raises ImproperlyConfigured."""
-    word = os.environ.get(name, "").strip().lower()
+    """Whether an environment variable says yes. Raises ImproperlyConfigured."""
+    word = text(name).strip().lower()
     if word in TRUE_WORDS:
         return True
     if word in FALSE_WORDS:
@@ -25,14 +53,20 @@ def flag(name: str) -> bool:
     raise ImproperlyConfigured(f"{name} is {word!r}; allowed are {', '.join((*TRUE_WORDS, *FALSE_WORDS[:-1]))}.")
 
 
-def words(name: str, default: str = "") -> list[str]:
+def words(name: str) -> list[str]:
     """The comma-separated words of an environment variable."""
-    return [word.strip() for word in os.environ.get(name, default).split(",") if word.strip()]
+    return [word.strip() for word in text(name).split(",") if word.strip()]
+
+
+def console_settings() -> dict[str, Any]:
+    """``STOMPCONSOLE`` as the environment has it; whether the values can work is for its reader to say."""
+    given = [key for key in keys.NAMES if os.environ.get(PREFIX + key)]
+    return {key: words(PREFIX + key) if key in LISTS else text(PREFIX + key) for key in given}
 
 
 def secret_key(path: Path) -> str:
     """SECRET_KEY of the environment, else one made once and kept in a file that its owner alone can read."""
-    given = os.environ.get("SECRET_KEY")
+    given = text("SECRET_KEY")
     if given:
         return given
     with suppress(FileExistsError):

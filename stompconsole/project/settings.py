@@ -1,7 +1,6 @@
 """Settings of the project form: runs as it stands, and is put on other infrastructure by the environment.
 
-DATABASE_URL, REDIS_URL, SECRET_KEY, DEBUG, ALLOWED_HOSTS, CSRF_TRUSTED_ORIGINS, HTTPS, LOG_LEVEL, STOMPCONSOLE_VAR
-and every STOMP_* setting of django-stomp are read. Without any: SQLite, an in-memory channel layer, loopback only.
+``environment`` names the variables that are read. Without any: SQLite, an in-memory channel layer, loopback only.
 """
 
 from __future__ import annotations
@@ -13,15 +12,15 @@ from typing import Any
 import dj_database_url
 
 from stompconsole.conf import STOMP_SETTING_NAMES
-from stompconsole.project.environment import flag, secret_key, words
+from stompconsole.project.environment import console_settings, flag, secret_key, text, words
 
 BASE_DIR = Path(__file__).resolve().parents[2]
-VAR_DIR = Path(os.environ.get("STOMPCONSOLE_VAR") or BASE_DIR / "var")
+VAR_DIR = Path(text("STOMPCONSOLE_VAR") or BASE_DIR / "var")
 """Where the project keeps what it makes: SQLite, the development key, collected static files."""
 
 SECRET_KEY = secret_key(VAR_DIR / "secret_key")
 DEBUG = flag("DEBUG")
-ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+ALLOWED_HOSTS = words("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
@@ -40,6 +39,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "stompconsole.middleware.CorrelationIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -88,7 +88,7 @@ POSTGRES_OPTIONS = {
 
 
 def _database() -> dict[str, Any]:
-    url = os.environ.get("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'db.sqlite3'}"
+    url = text("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'db.sqlite3'}"
     database: dict[str, Any] = dict(dj_database_url.parse(url))
     if database["ENGINE"] == "django.db.backends.sqlite3":
         database["OPTIONS"] = {**SQLITE_OPTIONS, **database.get("OPTIONS", {})}
@@ -103,7 +103,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 
 def _channel_layer() -> dict[str, Any]:
-    url = os.environ.get("REDIS_URL")
+    url = text("REDIS_URL")
     if not url:
         return {"BACKEND": "channels.layers.InMemoryChannelLayer"}
     # Without it redis-py ends a wait for the next message after 5 s, and whoever waits with it.
@@ -146,14 +146,17 @@ X_FRAME_OPTIONS = "DENY"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["stderr"], "level": os.environ.get("LOG_LEVEL") or "INFO"},
+    "filters": {"correlation_id": {"()": "stompconsole.correlation.CorrelationIdFilter"}},
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)-7s %(name)s [%(correlation_id)s]: %(message)s"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["correlation_id"]},
+    },
+    "root": {"handlers": ["stderr"], "level": text("LOG_LEVEL")},
     "loggers": {
         "httpx": {"level": "WARNING"},
         "django.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
     },
 }
 
-STOMPCONSOLE: dict[str, Any] = {}
+STOMPCONSOLE = console_settings()
 globals().update({name: os.environ[name] for name in STOMP_SETTING_NAMES if name in os.environ})

@@ -19,6 +19,7 @@ register.filter("rate", formats.rate)
 register.filter("size", formats.size)
 register.filter("exact", formats.exact)
 register.filter("worker_pill", cells.worker_pill)
+register.filter("slot_pill", cells.slot_pill)
 
 
 @register.filter

@@ -1,14 +1,18 @@
 """STOMP 1.2 frames as values, and their bytes.
 
-Owns escaping. Refuses to decode bodies: a body is bytes.
+Owns escaping. Refuses to decode bodies: a body is bytes, but for the words of an ERROR.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from stompconsole.errors import ConfigurationError
+
+MAX_WORDS = 500
+"""Characters of an ERROR's message that are told."""
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\r": "\\r", "\n": "\\n", ":": "\\c"})
 
@@ -51,3 +55,15 @@ def ack(ack_id: str) -> bytes:
 def nack(ack_id: str) -> bytes:
     """A NACK frame (STOMP 1.2, NACK)."""
     return f"NACK\nid:{escape(ack_id)}\n\n\0".encode()
+
+
+def error_in_words(headers: Mapping[str, str], body: bytes) -> str:
+    """An ERROR frame in one line: its message, and its body where that says more."""
+    # Artemis puts all headers of a message that it refuses into the words of its ERROR.
+    message = headers.get("message", "").strip()[:MAX_WORDS]
+    detail = body[:2_000].decode("utf-8", "replace").replace("\0", "").strip()
+    with suppress(ValueError):
+        detail = detail[: detail.index("\n")].strip()
+    if not detail or (message and detail.endswith(message)):
+        return message or "an ERROR without a message"
+    return f"{message}: {detail}" if message else detail

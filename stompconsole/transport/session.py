@@ -6,6 +6,7 @@ be settled on the new. All times in seconds.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -27,6 +28,13 @@ class Tls:
     key_password: str = field(default="", repr=False)
 
 
+class Place(enum.StrEnum):
+    """Which of a broker's endpoints one is: where sessions belong, or where they go while that is gone."""
+
+    PRIMARY = "primary"
+    STANDBY = "standby"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """One place a broker listens at."""
@@ -34,6 +42,7 @@ class Endpoint:
     host: str
     port: int
     tls: Tls | None = None
+    place: Place = Place.PRIMARY
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -55,6 +64,10 @@ class Session(Protocol):
     @property
     def server(self) -> str:
         """The ``server`` header of CONNECTED, or an empty string."""
+
+    @property
+    def watched(self) -> bool:
+        """Whether the broker has promised heart-beats, so that the session ends when nobody is there any more."""
 
     @property
     def endpoint(self) -> Endpoint:

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
 
 from stomp.connect import BaseConnection
 from stomp.exception import NotConnectedException
@@ -20,7 +19,7 @@ from stomp.protocol import Protocol12
 from stomp.utils import Frame as StompFrame
 
 from stompconsole.errors import BrokerRefused, ConnectFailed, LoginRefused, SessionClosed
-from stompconsole.transport import frames
+from stompconsole.transport import diagnosis, frames
 from stompconsole.transport.frames import Frame
 from stompconsole.transport.receipts import Receipts
 from stompconsole.transport.session import Endpoint, FrameSink, Login
@@ -45,9 +44,10 @@ def connect(
     heartbeat_s: tuple[float, float] = (10.0, 10.0),
     connect_timeout_s: float = 10.0,
 ) -> StompSession:
-    """Open a session: TCP, TLS, CONNECT, CONNECTED, each within ``connect_timeout_s`` seconds.
+    """Open a session: the host's name, TCP, TLS, CONNECT, CONNECTED, all within ``connect_timeout_s`` seconds.
 
-    ``heartbeat_s`` is (what we send, what we want), 0 for none. Raises ConnectFailed, LoginRefused.
+    ``heartbeat_s`` is (what we send, what we want), 0 for none. Raises ConnectFailed, LoginRefused; what they say
+    names the field of the broker, or the setting, to look at.
     """
     session = StompSession(endpoint, login, heartbeat_s, connect_timeout_s)
     try:
@@ -103,6 +103,7 @@ class StompSession:
         self._ended = threading.Event()
         self._last_error = ""
         self._last_error_at = 0.0
+        self._last_error_named = False
         self._transport = StompTransport(
             endpoint, vhost=login.vhost or "/", timeout_s=connect_timeout_s, on_frame=self._on_frame
         )
@@ -113,6 +114,11 @@ class StompSession:
     @property
     def server(self) -> str:
         return self._connected.get("server", "")
+
+    @property
+    def watched(self) -> bool:
+        promised, _, _ = self._connected.get("heart-beat", "0,0").partition(",")
+        return self._heartbeat_s[1] > 0 and promised.strip() not in {"", "0"}
 
     @property
     def close_reason(self) -> str | None:
@@ -131,20 +137,16 @@ class StompSession:
         try:
             self._connection.connect(user, password, wait=False, headers=headers, with_connect_command=True)
         except (OSError, NotConnectedException) as error:
-            raise ConnectFailed(f"{self.endpoint} closed the connection before CONNECT: {error}") from error
-        if not self._opened.wait(self._timeout_s):
-            raise ConnectFailed(
-                f"{self.endpoint} accepts connections but did not answer CONNECT in {self._timeout_s:g} s: "
-                "is it a STOMP port, and plain or TLS as configured?"
-            )
+            # What was read is the better reason: the io thread has closed the socket on account of it.
+            trouble = self._transport.trouble or str(error)
+            raise ConnectFailed(self._transport.stranger or diagnosis.shut(self.endpoint, trouble)) from error
+        if not self._opened.wait(self._transport.connect_left_s()):
+            raise ConnectFailed(diagnosis.unanswered(self.endpoint, self._timeout_s))
         if self._last_error:
-            raise LoginRefused(f"{self.endpoint} refused the login: {self._last_error}")
+            raise LoginRefused(diagnosis.refused_login(self.endpoint, self._last_error))
         if self._close_reason is not None:
-            trouble = f" ({self._transport.trouble})" if self._transport.trouble else ""
-            raise ConnectFailed(
-                f"{self.endpoint} closed the connection at CONNECT{trouble}: "
-                "is it a STOMP port, and plain or TLS as configured?"
-            )
+            transport = self._transport
+            raise ConnectFailed(transport.stranger or diagnosis.shut(self.endpoint, transport.trouble))
 
     def on_close(self, callback: Callable[[str], None]) -> None:
         with self._lock:
@@ -230,6 +232,11 @@ class StompSession:
         trouble = self._transport.trouble
         return f"the connection to {self.endpoint} was lost{f': {trouble}' if trouble else ''}"
 
+    def _last_words_unnamed(self) -> bool:
+        """Whether an ERROR has just come that named no frame. Artemis gives the reason in such a one, and then
+        another one that names the frame and gives none."""
+        return bool(self._last_words()) and not self._last_error_named
+
     def _last_words(self) -> str:
         if not self._last_error or time.monotonic() - self._last_error_at > LAST_WORDS_S:
             return ""
@@ -250,8 +257,11 @@ class StompSession:
             self._close(f"internal error: {error!r}")
 
     def _on_error(self, headers: Mapping[str, str], body: bytes) -> None:
-        self._last_error, self._last_error_at = describe_error(headers, body), time.monotonic()
-        logger.warning("ERROR from %s: %s", self.endpoint, self._last_error)
+        words = diagnosis.with_advice(frames.error_in_words(headers, body))
+        logger.warning("ERROR from %s: %s", self.endpoint, words)
+        if "receipt-id" not in headers or not self._last_words_unnamed():
+            self._last_error, self._last_error_at = words, time.monotonic()
+            self._last_error_named = "receipt-id" in headers
         self._opened.set()
         if headers.get("subscription") in self._sinks:
             # RabbitMQ, when a queue is deleted: nothing more would come, on a connection that stays open.
@@ -273,14 +283,3 @@ class StompSession:
                 callback(reason)
             except Exception:  # one that fails must not keep the end from the others
                 logger.exception("telling the end of the session with %s failed", self.endpoint)
-
-
-def describe_error(headers: Mapping[str, str], body: bytes) -> str:
-    """An ERROR frame in one line: its message, and its body where that says more."""
-    message = headers.get("message", "").strip()
-    detail = body[:2_000].decode("utf-8", "replace").replace("\0", "").strip()
-    with suppress(ValueError):
-        detail = detail[: detail.index("\n")].strip()
-    if not detail or detail == message:
-        return message or "an ERROR without a message"
-    return f"{message}: {detail}" if message else detail

@@ -9,6 +9,7 @@ and ``running``, and that the io thread ends when ``running`` is false. ``tests/
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import selectors
 import socket
@@ -16,12 +17,14 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from stomp import exception, transport, utils
 
 from stompconsole.errors import ConnectFailed, SessionClosed
+from stompconsole.transport import diagnosis
+from stompconsole.transport.resolving import RESOLVER, Address
 from stompconsole.transport.session import Endpoint
 from stompconsole.transport.tls import WriteQueue, handshake
 
@@ -31,7 +34,9 @@ HEARTBEAT_NOTICE_S = 0.1
 """How often arriving frames are told to stomp.py's heart-beat watch: each one would cost more than its parsing."""
 
 _END_OF_HEADERS = re.compile(b"\n\r?\n")
-_TLS_ALERT = "\x15\x03"
+GREETING_BYTES = 64
+"""How much of the first answer is kept, to tell what it is when it is no STOMP."""
+
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 
 
@@ -42,7 +47,9 @@ class NotRead(SessionClosed):
 class StompTransport(transport.Transport):  # type: ignore[misc]
     """One TCP or TLS connection, for one session. ``on_frame(frame)`` gets every MESSAGE, RECEIPT and ERROR.
 
-    ``silent``: the heart-beat watch ended it; ``trouble``: what was wrong with what was read last, in words.
+    ``silent``: the heart-beat watch ended it; ``trouble``: what was wrong with what was read last, in words;
+    ``stranger``: what the other end is, in words, when its first answer is no STOMP. Name, TCP, TLS and CONNECTED
+    share one time limit, ``timeout_s`` from ``start``.
     """
 
     def __init__(
@@ -60,7 +67,10 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
         self.last_read_at = time.monotonic()
         self.silent = False
         self.trouble = ""
+        self.stranger = ""
+        self._greeting = b""
         self._timeout_s = timeout_s
+        self._connect_until = math.inf
         self._on_frame = on_frame
         self._sending = threading.Lock()
         self._bytes_since_frame = 0
@@ -68,11 +78,8 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
 
     def attempt_connection(self) -> None:
         """Open the socket; raises ConnectFailed with a diagnosis, where stomp.py would only log one."""
-        try:
-            sock = socket.create_connection((self.endpoint.host, self.endpoint.port), self._timeout_s)
-        except (OSError, ValueError, OverflowError) as error:
-            # Not only OSError: a host name that can't be one, a port beyond 65535.
-            raise ConnectFailed(f"can't reach {self.endpoint}: {error}") from error
+        self._connect_until = time.monotonic() + self._timeout_s
+        sock = self._reach(RESOLVER.addresses(self.endpoint, self._timeout_s))
         try:
             self._prepare(sock)
         except OSError as error:
@@ -81,6 +88,21 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
         except BaseException:
             sock.close()
             raise
+
+    def connect_left_s(self) -> float:
+        """What is left of the time limit for connecting; a little when it is over, for zero has other meanings."""
+        return max(0.01, self._connect_until - time.monotonic())
+
+    def _reach(self, addresses: Sequence[Address]) -> socket.socket:
+        reason: Exception | None = None
+        for number, address in enumerate(addresses):
+            # One that does not answer must leave time for those behind it.
+            share_s = self.connect_left_s() / (len(addresses) - number)
+            try:
+                return _open_socket(address, share_s)
+            except (OSError, OverflowError) as error:
+                reason = error
+        raise ConnectFailed(diagnosis.unreachable(self.endpoint, reason)) from reason
 
     def _prepare(self, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -92,6 +114,7 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
             sock.settimeout(None)
             self.socket = sock
         else:
+            sock.settimeout(self.connect_left_s())
             self.socket = handshake(sock, self.endpoint, self.endpoint.tls)
             self.socket.settimeout(0.0)
             # On TLS stomp.py writes from its io thread alone, fed by this queue.
@@ -114,6 +137,8 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
         except OSError as error:
             self.trouble = self.trouble or str(error)
             data = b""
+        if data and not self.connected and not self._may_go_on(data):
+            data = b""
         if data:
             self._note_sign_of_life()
         elif not self.blocking:
@@ -128,6 +153,13 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
         data = sock.recv(min(max(SMALL_READ_BYTES, self._bytes_since_frame), LARGE_READ_BYTES))
         self._bytes_since_frame += len(data)
         return data
+
+    def _may_go_on(self, data: bytes) -> bool:
+        # At the first bytes: what speaks something else may never send the NUL that ends a frame.
+        self._greeting = (self._greeting + data)[:GREETING_BYTES]
+        if not diagnosis.is_stomp(self._greeting):
+            self.stranger = diagnosis.stranger(self.endpoint, self._greeting)
+        return not self.stranger
 
     def _note_sign_of_life(self) -> None:
         # Any byte is one, not only a whole frame: no heart-beat can come while a large frame is arriving.
@@ -147,8 +179,6 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
             self._on_frame(f)
         elif f.cmd in {"CONNECTED", "heartbeat"}:
             super().process_frame(f, frame_str)
-        elif f.cmd.startswith(_TLS_ALERT):
-            self._give_up("it answered in TLS: switch TLS on, or use the port for plain STOMP")
         else:
             self._give_up(f"what it sent is no STOMP: {f.cmd[:60]!r}")
 
@@ -200,3 +230,14 @@ class StompTransport(transport.Transport):  # type: ignore[misc]
         if not self.blocking:
             with contextlib.suppress(OSError, AttributeError):
                 self.send_queue.put(b"")
+
+
+def _open_socket(address: Address, limit_s: float) -> socket.socket:
+    sock = socket.socket(address.family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(limit_s)
+        sock.connect(address.where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

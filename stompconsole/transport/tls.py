@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 import threading
 from collections import deque
 
 from stompconsole.errors import ConnectFailed
+from stompconsole.transport import diagnosis
+from stompconsole.transport.diagnosis import Field
 from stompconsole.transport.session import Endpoint, Tls
+
+logger = logging.getLogger(__name__)
 
 
 def handshake(sock: socket.socket, endpoint: Endpoint, tls: Tls) -> ssl.SSLSocket:
-    """TLS over an open connection. Raises ConnectFailed with the setting to look at."""
+    """TLS over an open connection, within the socket's time limit. Raises ConnectFailed with the setting to look at."""
     context = client_context(tls)
     try:
-        return context.wrap_socket(sock, server_hostname=endpoint.host)
+        secured = context.wrap_socket(sock, server_hostname=endpoint.host)
     except (OSError, ValueError) as error:
-        raise ConnectFailed(f"TLS with {endpoint} failed: {error}{_hint(error)}") from error
+        raise ConnectFailed(diagnosis.handshake_failed(endpoint, error)) from error
+    if not tls.verify:
+        UNVERIFIED.warn(endpoint)
+    return secured
+
+
+class Unverified:
+    """Warns of endpoints whose certificate nobody verifies, of each once: sessions come and go by the thousand."""
+
+    def __init__(self) -> None:
+        self._warned: set[tuple[str, int]] = set()
+
+    def warn(self, endpoint: Endpoint) -> None:
+        """Log it, unless this process has before."""
+        place = endpoint.host, endpoint.port
+        if place not in self._warned:
+            self._warned.add(place)
+            logger.warning("TLS with %s: its certificate is not verified, %s", endpoint, UNVERIFIED_MEANS)
+
+
+UNVERIFIED = Unverified()
+UNVERIFIED_MEANS = "so whoever is in between can read all of it, the password too"
 
 
 def client_context(tls: Tls) -> ssl.SSLContext:
@@ -25,7 +51,7 @@ def client_context(tls: Tls) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.ca_certs or None)
     except OSError as error:
-        raise ConnectFailed(f"the CA file {tls.ca_certs} can't be used: {error}") from error
+        raise ConnectFailed(f"the CA file {tls.ca_certs} can't be used: {error}. Look at {Field.CA_FILE}") from error
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -40,17 +66,10 @@ def _load_certificate(context: ssl.SSLContext, tls: Tls) -> None:
         context.load_cert_chain(tls.cert_file, tls.key_file or None, tls.key_password)
     except OSError as error:
         raise ConnectFailed(
-            f"the client certificate {tls.cert_file} can't be used: {error} (is its key there, in the key file "
-            f"{tls.key_file or tls.cert_file}, and is the key password right?)"
+            f"the client certificate {tls.cert_file} can't be used: {error}. Is it there, is its key in "
+            f"{tls.key_file or tls.cert_file}, and is the key password right? "
+            f"Look at {Field.CERT_FILE}, {Field.KEY_FILE} and {Field.KEY_PASSWORD}"
         ) from error
-
-
-def _hint(error: BaseException) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return " (the broker's certificate is not trusted: set the CA file of the broker, or another host name)"
-    if isinstance(error, (TimeoutError, ssl.SSLEOFError, ConnectionError)) or "WRONG_VERSION" in str(error):
-        return " (does this port speak plain STOMP? Then switch TLS off, or use the TLS port)"
-    return ""
 
 
 class WriteQueue:

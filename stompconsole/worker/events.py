@@ -1,7 +1,9 @@
-"""What befell a worker and its slots, for whoever reads the audit next morning. Blocking calls."""
+"""What befell a worker, its slots and its brokers, for whoever reads the audit next morning. Blocking calls."""
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from contextlib import suppress
 from uuid import UUID
 
@@ -9,6 +11,7 @@ from django.db import IntegrityError
 
 from stompconsole import audit
 from stompconsole.audit import Action
+from stompconsole.delivery.observer import Switch
 from stompconsole.models import Consumer, Worker
 from stompconsole.worker.wanted import SlotKey
 
@@ -36,6 +39,18 @@ class Events:
         """A slot can't run."""
         self._of_slot(Action.CONSUMER_STATE, key, f"broken: {reason}")
 
+    def switched(self, switch: Switch) -> None:
+        """The sessions with a broker are opened at another of its endpoints."""
+        audit.record(
+            Action.BROKER_SWITCHED,
+            f"broker {switch.broker}",
+            actor=None,
+            actor_name=self._name,
+            # PostgreSQL stores no NUL; a broker's words may hold one.
+            detail=str(switch).replace("\0", ""),
+            data={"from": str(switch.was), "to": str(switch.now)},
+        )
+
     def _of_slot(self, action: Action, key: SlotKey, detail: str) -> None:
         consumer = Consumer.objects.filter(pk=key.consumer_id).first()
         if consumer is None:
@@ -44,3 +59,29 @@ class Events:
         # The consumer may be deleted in between: nobody asks then what befell it.
         with suppress(IntegrityError):
             audit.record(action, target, actor=None, actor_name=self._name, consumer=consumer, detail=detail)
+
+
+class Switches:
+    """A broker's switches to another endpoint: noted on any thread, written by a lane, kept during an outage."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self._writing = threading.Lock()
+        self._noted: deque[Switch] = deque()
+
+    def switched(self, switch: Switch) -> None:
+        """Note one. It is written at the next turn."""
+        self._noted.append(switch)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self._noted
+
+    def write(self) -> None:
+        """Write them in their order. What the database raises is raised, and what is not written is kept."""
+        # The farewell may write while a turn that hangs still does: neither may write one twice.
+        with self._writing:
+            while self._noted:
+                self._events.switched(self._noted[0])
+                self._noted.popleft()

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first one asks for an orderly end, the second one ends the process at once."""
+"""SIGTERM, SIGINT and SIGQUIT: the first one asks for an orderly end, the second one ends the process at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from types import FrameType, TracebackType
 
 logger = logging.getLogger(__name__)
 
-HANDLED = (signal.SIGTERM, signal.SIGINT)
+HANDLED = tuple(signal.Signals[name] for name in ("SIGTERM", "SIGINT", "SIGQUIT") if hasattr(signal, name))
+"""SIGQUIT is what some supervisors and images send to stop a process, and django-stomp took it so; Windows has none."""
 
 
 class StopSignals:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import Any
-
-from django.db import Error, close_old_connections, connections
+from collections.abc import Sequence
 
 from stompconsole.brokers import Dialect
 from stompconsole.deadletters.capture import capture_work
 from stompconsole.delivery.handling import HandlerWork
 from stompconsole.delivery.observer import Observer
-from stompconsole.delivery.payload import Handler, Payload
+from stompconsole.delivery.payload import Handler
 from stompconsole.delivery.pipeline import Work
 from stompconsole.delivery.runner import SubscriptionRunner
 from stompconsole.delivery.sender import Senders
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import ConsumerSpec, consume_spec
+from stompconsole.worker.connections import ConnectedLoops, ConnectedWork, with_fresh_connections
 from stompconsole.worker.definitions import Handlers
 from stompconsole.worker.wanted import CaptureSpec, RunSpec, SlotKey
 
@@ -47,39 +43,8 @@ def handler_work(spec: ConsumerSpec, handler: Handler, senders: Senders, worker_
     """The work of a handler that may use Django's databases: CONN_MAX_AGE holds, and a lost connection
     costs one message. Each handler thread gives its connections back when it ends.
     """
-    return _Connected(HandlerWork(spec, _with_fresh_connections(handler), senders, worker_name, observer))
-
-
-def _with_fresh_connections(handler: Handler) -> Callable[[Payload], Any]:
-    @functools.wraps(handler, assigned=(), updated=())
-    def handle(payload: Payload) -> Any:
-        close_old_connections()
-        return handler(payload)
-
-    return handle
-
-
-class _Connected:
-    """Gives the connections of a handler thread back after each batch and at its end."""
-
-    def __init__(self, work: Work) -> None:
-        self._work = work
-
-    @property
-    def trouble(self) -> str:
-        return self._work.trouble
-
-    def process(self, batch: Sequence[Delivery], dialect: Dialect) -> None:
-        try:
-            self._work.process(batch, dialect)
-        finally:
-            close_old_connections()
-
-    def close(self) -> None:
-        self._work.close()
-        for connection in connections.all(initialized_only=True):
-            with suppress(Error):
-                connection.close()
+    fresh = with_fresh_connections(handler)
+    return ConnectedWork(HandlerWork(spec, fresh, senders, worker_name, observer, loops=ConnectedLoops()))
 
 
 class _Counted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
@@ -34,11 +35,63 @@ def test_wrong_settings_are_one_error_each() -> None:
     assert all(message.hint for message in found)
 
 
-def test_a_setting_of_django_stomp_that_does_nothing_here_is_named() -> None:
-    with override_settings(DEFAULT_STOMP_CERT_VALIDATOR=print):
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("DEFAULT_STOMP_SSL_VERSION", "stomp.py ignored it already"),
+        ("DEFAULT_STOMP_CERT_VALIDATOR", "it came after the handshake"),
+    ],
+)
+def test_a_setting_of_django_stomp_that_does_nothing_here_is_named_with_the_reason(name: str, why: str) -> None:
+    with override_settings(**{name: print}):
         found = checks.check_settings()
     assert ids(found) == ["stompconsole.W001"]
-    assert "DEFAULT_STOMP_CERT_VALIDATOR" in found[0].msg
+    assert f"{name} has no effect: {why}" in found[0].msg
+
+
+def test_settings_that_do_not_go_together_are_a_warning_each() -> None:
+    with override_settings(STOMP_SERVER_USER="u", STOMP_PROCESS_MSG_WORKERS=2, STOMP_PROCESS_MSG_ON_BACKGROUND=False):
+        found = checks.check_settings()
+    assert ids(found) == ["stompconsole.W005"] * 2
+    assert all(message.hint for message in found)
+
+
+class TestTls:
+    """Of the broker that the settings describe."""
+
+    STOMP = {"STOMP_SERVER_HOST": "mq.example", "STOMP_USE_SSL": True}
+
+    def test_verified_and_with_no_files_there_is_nothing_to_say(self) -> None:
+        with override_settings(**self.STOMP):
+            assert checks.check_tls() == []
+
+    def test_not_verified_is_a_warning(self) -> None:
+        with override_settings(STOMPCONSOLE={"TLS_VERIFY": False}):
+            found = checks.check_tls()
+        assert ids(found) == ["stompconsole.W006"]
+        assert "TLS_VERIFY" in found[0].msg
+        assert "DEFAULT_STOMP_CA_CERTS" in str(found[0].hint)
+
+    @pytest.mark.parametrize("name", ["DEFAULT_STOMP_CA_CERTS", "DEFAULT_STOMP_CERT_FILE"])
+    @pytest.mark.parametrize("content", [None, "no certificate"])
+    def test_a_file_that_can_not_be_used_is_a_warning_that_names_it(
+        self, tmp_path: Path, name: str, content: str | None
+    ) -> None:
+        path = tmp_path / "file.pem"
+        if content:
+            path.write_text(content)
+        with override_settings(**self.STOMP, **{name: path}):
+            found = checks.check_tls()
+        assert ids(found) == ["stompconsole.W007"]
+        assert str(path) in found[0].msg
+
+    def test_files_are_not_looked_at_without_tls(self) -> None:
+        with override_settings(STOMP_SERVER_HOST="mq.example", DEFAULT_STOMP_CA_CERTS="/gone.pem"):
+            assert checks.check_tls() == []
+
+    def test_wrong_settings_are_told_by_another_check(self) -> None:
+        with override_settings(STOMP_USE_SSL="maybe", STOMPCONSOLE={"TLS_VERIFY": False}):
+            assert checks.check_tls() == []
 
 
 def without(name: str) -> list[str]:
@@ -128,6 +181,42 @@ class TestRows:
     def test_a_password_whose_key_is_lost_is_a_warning(self, broker: Broker) -> None:
         Broker.objects.update(password=Undecipherable("gAAAA-of-another-key"))
         assert ids(checks.check_rows(databases=["default"])) == ["stompconsole.W004"]
+
+    def test_a_broker_whose_certificate_is_not_verified_is_a_warning(self, broker: Broker) -> None:
+        Broker.objects.update(use_tls=True, tls_verify=False)
+        found = checks.check_rows(databases=["default"])
+        assert ids(found) == ["stompconsole.W008"]
+        assert "Broker b: the broker's certificate is not verified" in found[0].msg
+
+    def test_a_file_of_a_broker_that_can_not_be_used_here_is_a_warning(self, broker: Broker, tmp_path: Path) -> None:
+        Broker.objects.update(use_tls=True, tls_ca_certs=str(tmp_path / "gone.pem"))
+        found = checks.check_rows(databases=["default"])
+        assert ids(found) == ["stompconsole.W007"]
+        assert "gone.pem" in found[0].msg
+
+    @pytest.mark.parametrize(
+        ("kind", "asked", "words"),
+        [
+            ("rabbitmq", {"exclusive": True, "instances": 2}, "set instances to 1"),
+            ("activemq", {"durable": True, "destination": "/topic/x", "instances": 2}, "set instances to 1"),
+            ("generic", {"durable": True, "destination": "/topic/x"}, "no durable subscriptions"),
+            ("generic", {"exclusive": True}, "no exclusive subscriptions"),
+            ("rabbitmq", {"destination": "/queue/a/b"}, "no slash inside a name"),
+        ],
+    )
+    def test_what_a_broker_can_not_do_is_a_warning(
+        self, consumer: Consumer, kind: str, asked: dict[str, object], words: str
+    ) -> None:
+        Consumer.objects.update(handler="stompconsole.project.handlers.orders", **asked)
+        Broker.objects.update(kind=kind)
+        found = checks.check_rows(databases=["default"])
+        assert set(ids(found)) == {"stompconsole.W009"}
+        assert any(words in message.msg for message in found)
+
+    def test_a_broker_that_no_worker_has_met_is_not_judged(self, consumer: Consumer) -> None:
+        Consumer.objects.update(handler="stompconsole.project.handlers.orders", exclusive=True, durable=True)
+        Broker.objects.update(kind="auto")
+        assert checks.check_rows(databases=["default"]) == []
 
     @pytest.mark.django_db(transaction=True)
     def test_tables_that_are_not_there_yet_are_no_trouble(self) -> None:

@@ -57,27 +57,42 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """SEND persistent messages, all at once, and wait for every RECEIPT."""
-        fields = {"destination": destination, **self.dialect.send_headers(destination), **(headers or {})}
+        fields = {**self.dialect.send_headers(destination), **self.dialect.route(destination), **(headers or {})}
         receipts = [self.session.request("SEND", {**fields, "content-length": str(len(body))}, body) for body in bodies]
         for receipt in receipts:
             receipt.result(TIMEOUT_S)
 
-    def subscribe(self, destination: str, ack: str = "client-individual", prefetch: int = 100) -> Inbox:
+    def subscribe(
+        self,
+        destination: str,
+        ack: str = "client-individual",
+        prefetch: int = 100,
+        headers: Mapping[str, str] | None = None,
+    ) -> Inbox:
         """SUBSCRIBE and wait for its RECEIPT."""
         inbox = Inbox()
         subscription_id = f"s{next(self._ids)}"
-        frame = self.dialect.subscribe(Wanted(destination=destination, prefetch=prefetch))
-        self.session.subscribe(subscription_id, frame.destination, ack, frame.headers, inbox).result(TIMEOUT_S)
+        frame = self.dialect.subscribe(Wanted(destination=destination, prefetch=prefetch, ack=ack))
+        fields = {**frame.headers, **(headers or {})}
+        self.session.subscribe(subscription_id, frame.destination, ack, fields, inbox).result(TIMEOUT_S)
         return inbox
+
+    def ack_id(self, message: Frame) -> str:
+        """What an ACK of the message names."""
+        return message.headers[self.dialect.ack_header]
 
     def ack(self, *messages: Frame) -> None:
         """ACK each, with a RECEIPT waited for: from then on the broker won't give it again."""
-        receipts = [self.session.request("ACK", {"id": message.headers["ack"]}) for message in messages]
+        receipts = [self.session.request("ACK", {"id": self.ack_id(message)}) for message in messages]
         for receipt in receipts:
             receipt.result(TIMEOUT_S)
 
+    def nack(self, message: Frame) -> None:
+        """NACK as plain STOMP has it, with a RECEIPT waited for."""
+        self.session.request("NACK", {"id": self.ack_id(message)}).result(TIMEOUT_S)
+
     def ack_in_one_write(self, messages: Sequence[Frame]) -> None:
-        self.session.write(b"".join(frames.ack(message.headers["ack"]) for message in messages))
+        self.session.write(b"".join(frames.ack(self.ack_id(message)) for message in messages))
 
     def wait_until_nothing_comes(self) -> None:
         """Have the broker carry three messages back to us, one after the other: what it had to give by then came."""

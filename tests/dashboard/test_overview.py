@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from stompconsole import audit
 from stompconsole.dashboard import formats
+from stompconsole.delivery.giving_up import HELD_UP
 from stompconsole.models import AuditEntry, Consumer, SubscriptionState, WorkerState
 from tests.dashboard import rows
 from tests.dashboard.reading import elements, html, inside, text
@@ -49,6 +50,16 @@ def test_a_broken_slot_shows_its_reason(client: Client) -> None:
     consumer = rows.make_consumer()
     rows.make_slot(consumer, rows.make_worker(), SubscriptionState.BROKEN, reason="handler x does not import")
     assert cell(client, consumer, "state") == "broken 0 of 1 handler x does not import"
+
+
+def test_a_consumer_whose_dead_letters_can_t_be_sent_runs_needs_a_person_and_says_why(client: Client) -> None:
+    consumer = rows.make_consumer(name="orders", broker=rows.make_broker(name="rabbit"))
+    why = f"{HELD_UP} to /queue/DLQ.orders, what failed stays with the broker: the broker does not confirm"
+    rows.make_slot(consumer, rows.make_worker(), reason=why)
+    assert cell(client, consumer, "state") == f"running 1 of 1 {why}"
+    shown = text(client.get(URL + "?show=attention"))
+    assert "orders held up" in shown
+    assert "rabbit takes no dead letters" in shown
 
 
 def test_without_a_worker_the_page_says_how_to_start_one(client: Client) -> None:

@@ -247,3 +247,12 @@ def test_what_may_have_been_sent_twice_is_said_by_id(client: Client) -> None:
     page = client.get(replay.get_absolute_url())
     assert "1 message may have been sent twice" in text(page)
     assert str(item.dead_letter_id) in text(page)
+
+
+def test_the_plan_says_when_every_subscriber_of_a_topic_would_get_it_again(client: Client) -> None:
+    broker = rows.make_broker(kind="activemq")
+    of_topic = rows.make_letter(rows.make_consumer(broker=broker, destination="/topic/prices"), origin="/topic/prices")
+    of_queue = rows.make_letter(rows.make_consumer(broker=broker))
+    said = "Every subscriber of /topic/prices gets these messages again"
+    assert said in text(client.get(f"{PLAN}?id={of_topic.pk}"))
+    assert said not in text(client.get(f"{PLAN}?id={of_queue.pk}"))

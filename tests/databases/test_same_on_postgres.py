@@ -10,7 +10,7 @@ from tests.support import processes
 from tests.support.databases import postgres_database
 from tests.support.servers import TestServer
 
-FOLDERS = ("dashboard", "deadletters", "metrics", "models", "worker")
+FOLDERS = ("correlation", "dashboard", "deadletters", "importing", "metrics", "models", "publishing", "worker")
 CHOSEN = "rows and not (broker or browser or slow)"
 TIME_LIMIT_S = 280.0
 

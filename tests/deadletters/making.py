@@ -133,6 +133,9 @@ class _Nothing:
     def put(self, delivery: Delivery) -> None:
         raise NotImplementedError
 
+    def wake(self) -> None:
+        raise NotImplementedError
+
 
 def ours(headers: dict[str, str]) -> tuple[uuid.UUID, uuid.UUID]:
     """The dead letter and the failure that headers name."""

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 from django.db import connection
 
 from stompconsole.deadletters import selection
-from stompconsole.deadletters.capture import capture_work
 from stompconsole.deadletters.outcomes import Progress, progress, record_processed
-from stompconsole.delivery.observer import SilentObserver
 from stompconsole.delivery.payload import Handler, Payload
-from stompconsole.delivery.runner import SubscriptionRunner
-from stompconsole.delivery.specs import SubscriptionState, capture_spec
-from stompconsole.models import Consumer, DeadLetter, Failure
+from stompconsole.delivery.specs import SubscriptionState
+from stompconsole.models import DeadLetter, Failure
+from tests.deadletters.capturing import capturing
 from tests.deadletters.engines import running_engine
 from tests.deadletters.making import make_broker, make_consumer, make_dead_letters
 from tests.delivery.running import Seen, running, send, take_all
@@ -24,21 +21,6 @@ from tests.support.brokers import TestBroker
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@contextmanager
-def capturing(consumer: Consumer) -> Iterator[SubscriptionRunner]:
-    spec = consumer.spec()
-    runner = SubscriptionRunner(
-        capture_spec(spec), capture_work(consumer.pk, consumer.name, spec.dead_letters), SilentObserver()
-    )
-    runner.start()
-    try:
-        until(lambda: runner.status.state is SubscriptionState.RUNNING, 20, "capture runs")
-        yield runner
-    finally:
-        runner.drain()
-        assert runner.join(15)
 
 
 def picky(fixed: list[str]) -> Callable[[Seen], Handler]:

@@ -214,18 +214,6 @@ def test_what_a_broker_that_is_away_has_not_taken_is_not_in_doubt(consumer: Cons
     assert not ReplayItem.objects.filter(doubtful=True).exists()
 
 
-def test_what_was_not_confirmed_in_time_may_have_been_sent_twice_and_says_so(
-    wire: RunningDevBroker, consumer: Consumer
-) -> None:
-    replay = planned(make_dead_letters(consumer, 2), Plan())
-    wire.faults.block_sends()
-    with running_engine():
-        until(lambda: ReplayItem.objects.filter(doubtful=True).exists(), 20, "it was tried again")
-        wire.faults.unblock_sends()
-        wait_state(replay, ReplayState.DONE, 40)
-    assert progress(replay).sent == 2
-
-
 def test_an_item_remembers_what_it_had_died_of(consumer: Consumer) -> None:
     make_dead_letters(consumer, 1)
     grouping.group_the_rest()

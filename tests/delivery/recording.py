@@ -15,6 +15,7 @@ class RecordingSession:
     def __init__(self) -> None:
         self.endpoint = Endpoint(host="memory", port=1)
         self.server = ""
+        self.watched = False
         self.close_reason: str | None = None
         self.writes: list[bytes] = []
 

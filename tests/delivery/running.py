@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from stompconsole.brokers import Dialect
+from stompconsole.brokers import Dialect, dialect_for
 from stompconsole.delivery.connecting import open_session
 from stompconsole.delivery.handling import HandlerWork
 from stompconsole.delivery.payload import Handler, Payload
@@ -85,7 +85,8 @@ def running(
 ) -> Iterator[Running]:
     """Run a consumer; ``handler(seen)`` makes its handler, by default one that keeps what it sees."""
     seen, senders = Seen(), Senders()
-    consumer = ConsumerSpec(name="tested", broker=broker, destination=destination, handler="tests.handler", **fields)
+    given = {"name": "tested", "handler": "tests.handler", **fields}
+    consumer = ConsumerSpec(broker=broker, destination=destination, **given)
     function = handler(seen) if handler else seen.keep
     runner = SubscriptionRunner(consume_spec(consumer), HandlerWork(consumer, function, senders, "w:1", seen), seen)
     runner.start()
@@ -115,9 +116,11 @@ def held_on(release: threading.Event, begun: threading.Event, on: object) -> Cal
 def send(broker: BrokerSpec, destination: str, bodies: Sequence[Any], **headers: str) -> None:
     """Put messages there, persistent and confirmed; bytes go as they are, the rest as JSON."""
     session = open_session(broker)
+    dialect = dialect_for(broker.kind, session.server)
+    fields = {**dialect.send_headers(destination), **dialect.route(destination)}
     try:
         for future in [
-            session.request("SEND", {"destination": destination, "persistent": "true", **length, **headers}, data)
+            session.request("SEND", {**fields, **length, **headers}, data)
             for data in map(encoded, bodies)
             for length in ([{"content-length": str(len(data))}] if b"\0" in data else [{}])
         ]:

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from stompconsole.delivery.runner import SubscriptionRunner
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import AckMode, BrokerSpec, SubscriptionSpec, SubscriptionState
 from stompconsole.errors import SessionClosed
+from stompconsole.transport import resolving
 from stompconsole.transport.session import Endpoint, Session
 from tests.delivery.running import Keep, Seen, running, send
 from tests.delivery.test_runner import declare_as_django_stomp_did
@@ -40,17 +42,44 @@ def end(runner: SubscriptionRunner, how: str) -> None:
     runner.drain() if how == "drain" else runner.abort("enough")
 
 
+def patient(*endpoints: Endpoint) -> SubscriptionSpec:
+    """A subscription whose connects may take long."""
+    return spec(endpoints[0], broker=BrokerSpec(name="tested", endpoints=endpoints, connect_timeout_s=60.0))
+
+
 @pytest.mark.parametrize("how", ["drain", "abort"])
-def test_it_ends_while_connecting(how: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        endpoint = Endpoint(host="127.0.0.1", port=silent.getsockname()[1])
-        runner = SubscriptionRunner(spec(endpoint), Keep(), Seen())
+def test_it_ends_at_once_while_connecting_whatever_the_limit_of_that_is(how: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as standby:
+        doors = [Endpoint(host="127.0.0.1", port=listener.getsockname()[1]) for listener in (silent, standby)]
+        runner = SubscriptionRunner(patient(*doors), Keep(), Seen())
         runner.start()
         client, _ = silent.accept()
         with client:
             end(runner, how)
-            assert runner.join(4), "the time limit of the connect is one second"
-    assert runner.status.state is SubscriptionState.STOPPED
+            assert runner.join(1)
+            assert runner.status.state is SubscriptionState.STOPPED
+        standby.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            standby.accept()
+    until(lambda: not own_threads(), what="its threads have ended")
+
+
+@pytest.mark.parametrize("how", ["drain", "abort"])
+def test_it_ends_at_once_while_its_hosts_name_is_looked_up(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def look_up(host: str, port: int) -> list[resolving.Address]:
+        asked.set()
+        assert answer.wait(30)
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(resolving, "_look_up", look_up)
+    runner = SubscriptionRunner(patient(Endpoint(host="broker.test", port=61613)), Keep(), Seen())
+    runner.start()
+    assert asked.wait(5)
+    end(runner, how)
+    assert runner.join(1)
+    answer.set()
     until(lambda: not own_threads(), what="its threads have ended")
 
 
@@ -177,10 +206,10 @@ def test_the_end_of_a_session_that_is_told_late_does_not_shorten_the_pause(monke
 def test_a_bug_of_ours_is_told_and_does_not_end_the_subscription(monkeypatch: pytest.MonkeyPatch) -> None:
     real, failures = runner_module.open_session, [RuntimeError("can't start new thread")]
 
-    def failing(broker: BrokerSpec, **login: str) -> Session:
+    def failing(broker: BrokerSpec, **more: Any) -> Session:
         if failures:
             raise failures.pop()
-        return real(broker, **login)
+        return real(broker, **more)
 
     monkeypatch.setattr(runner_module, "open_session", failing)
     with running_devbroker() as broker:

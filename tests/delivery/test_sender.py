@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from stompconsole.delivery import sender as sender_module
+from stompconsole.delivery import names
 from stompconsole.delivery.sender import Sender
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.devbroker.refusals import AfterError
@@ -126,7 +126,7 @@ def test_a_queue_of_other_properties_is_sent_to_by_its_other_name(rabbitmq: Test
 def test_a_queue_of_other_properties_that_was_deleted_is_declared_again_and_nothing_dropped(
     rabbitmq: TestBroker, destination: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender_module, "RESPELT_FOR_S", 0.2)
+    monkeypatch.setattr(names, "RESPELT_FOR_S", 0.2)
     name = destination.removeprefix("/queue/")
     declare_as_django_stomp_did(rabbitmq, name)
     broker = rabbitmq.broker_spec()

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stompconsole.delivery.settlement import Delivery, Settlement, settlement_for
+from stompconsole.delivery.ack_modes import settlement_for
+from stompconsole.delivery.settlement import Delivery, Settlement
 from stompconsole.delivery.specs import AckMode
 from tests.delivery.recording import RecordingSession
 
@@ -20,12 +21,16 @@ class Around:
     def __init__(self) -> None:
         self.later: list[Callable[[], None]] = []
         self.queued: list[Delivery] = []
+        self.woken = False
 
     def after(self, delay_s: float, action: Callable[[], None]) -> None:
         self.later.append(action)
 
     def put(self, delivery: Delivery) -> None:
         self.queued.append(delivery)
+
+    def wake(self) -> None:
+        self.woken = True
 
     def pass_time(self) -> None:
         due, self.later = self.later, []

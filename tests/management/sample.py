@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 not_callable = 7
+
+called = threading.Event()
+
+
+def keep(payload: Any) -> None:
+    """Takes anything, and lets a test in the same process know."""
+    called.set()
 
 
 def say(payload: Any) -> None:
@@ -27,3 +35,9 @@ def refuse(payload: Any) -> None:
     """Fails."""
     print("refused", file=sys.stdout, flush=True)
     raise ValueError("no good")
+
+
+def refuse_odd(payload: Any) -> None:
+    """Fails with every other number."""
+    if payload.body % 2:
+        raise ValueError("odd")

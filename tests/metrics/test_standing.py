@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stompconsole.delivery.giving_up import HELD_UP
 from stompconsole.metrics.standing import NO_WORKER, NOT_TAKEN, SlotNow, Standing, judge
 from stompconsole.models import SubscriptionState
 
@@ -79,3 +80,18 @@ def test_whatever_differs_from_what_is_wanted_has_a_reason(
     verdict = judge(paused=paused, instances=instances, live_workers=live, slots=found)
     assert verdict.reason or verdict.paused or verdict.actual >= verdict.wanted
     assert (verdict.standing is Standing.RUNNING) == (paused is None and 0 < verdict.wanted <= verdict.actual)
+
+
+def test_a_consumer_that_runs_but_can_t_send_its_dead_letters_needs_a_person_and_says_why() -> None:
+    why = f"{HELD_UP} to /queue/DLQ.orders: the broker does not confirm"
+    verdict = judge(paused=None, instances=2, live_workers=1, slots=[RUNNING, held(SubscriptionState.RUNNING, why)])
+    assert (verdict.standing, verdict.reason, verdict.held_up, verdict.needs_attention) == (
+        Standing.RUNNING,
+        why,
+        True,
+        True,
+    )
+    calm = judge(
+        paused=None, instances=1, live_workers=1, slots=[held(SubscriptionState.RUNNING, "used as /amq/queue")]
+    )
+    assert not calm.needs_attention

@@ -12,7 +12,13 @@ from django.test import override_settings
 from stompconsole.conf import settings_now
 from stompconsole.errors import ConfigurationError
 from stompconsole.models import Broker
-from stompconsole.models.default_broker import from_settings, keep_default_broker, kept_by_settings
+from stompconsole.models.default_broker import (
+    SETTING_OF,
+    _fields,
+    from_settings,
+    keep_default_broker,
+    kept_by_settings,
+)
 
 STOMP = {
     "STOMP_SERVER_HOST": "one",
@@ -61,6 +67,23 @@ def test_it_follows_the_settings_and_leaves_the_rest_to_the_operator(saves: list
     broker = Broker.objects.get()
     assert (broker.host, broker.dead_letter_via, broker.password.reveal()) == ("two", "nack", "new")
     assert len(saves) == 2
+
+
+def test_whether_tls_is_verified_is_decided_by_the_settings_too() -> None:
+    with override_settings(**STOMP, STOMP_USE_SSL=True, STOMPCONSOLE={"TLS_VERIFY": "no"}):
+        broker = keep_default_broker()
+    assert broker is not None
+    assert not broker.tls_verify
+    with override_settings(**STOMP, STOMP_USE_SSL=True):
+        keep_default_broker()
+    assert Broker.objects.get().tls_verify
+
+
+def test_every_field_that_the_settings_decide_names_its_setting() -> None:
+    with override_settings(**STOMP):
+        stomp = settings_now().stomp
+    assert stomp is not None
+    assert set(_fields(stomp)) | {"name"} == set(SETTING_OF)
 
 
 def test_it_is_not_saved_when_nothing_differs(saves: list[Broker]) -> None:

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.utils import timezone
 
+from stompconsole.delivery.specs import consume_spec
 from stompconsole.models import AckMode, Broker, Codec, Consumer, Subscription
 
 pytestmark = pytest.mark.django_db
@@ -144,3 +145,15 @@ def test_a_pause_remembers_who_when_and_why_and_a_resume_forgets(broker: Broker)
     assert len(row.paused_reason) == 200
     row.mark_resumed()
     assert (row.paused, row.paused_by, row.paused_at, row.paused_reason) == (False, None, None, "")
+
+
+@pytest.mark.parametrize("destination", ["/topic/prices", "/queue/orders"])
+@pytest.mark.parametrize("client_id", ["", "shop"])
+@pytest.mark.parametrize("durable", [True, False])
+def test_what_a_row_wants_of_the_broker_is_what_its_subscription_asks_for(
+    broker: Broker, destination: str, client_id: str, durable: bool
+) -> None:
+    row = consumer(
+        broker, destination=destination, client_id=client_id, durable=durable, exclusive=True, ack_mode="client"
+    )
+    assert row.wanted == consume_spec(row.spec()).wanted

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
 
+from stompconsole import conf
 from stompconsole.project.environment import flag, secret_key, words
 
 SHOW = """
@@ -110,4 +112,19 @@ def test_any_other_word_ends_the_start_with_a_sentence(monkeypatch: pytest.Monke
 def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_LIST", " a, b,,c ")
     assert words("A_LIST") == ["a", "b", "c"]
-    assert words("NO_LIST", "x") == ["x"]
+    assert words("NO_LIST") == []
+    monkeypatch.delenv("ALLOWED_HOSTS", raising=False)
+    assert words("ALLOWED_HOSTS") == ["localhost", "127.0.0.1", "[::1]"]
+
+
+def test_keys_of_the_console_are_variables_with_its_name_before_them(tmp_path: Path) -> None:
+    settings = settings_with(
+        tmp_path, STOMPCONSOLE_TLS_VERIFY="no", STOMPCONSOLE_HANDLERS="orders.*, shop.tasks.*",
+        STOMPCONSOLE_THROUGHPUT_KEEP="1,2,3", STOMPCONSOLE_METRICS_TOKEN="a,b", STOMPCONSOLE_LEASE="",
+    )  # fmt: skip
+    assert settings["STOMPCONSOLE"] == {
+        "HANDLERS": ["orders.*", "shop.tasks.*"], "TLS_VERIFY": "no", "THROUGHPUT_KEEP": ["1", "2", "3"],
+        "METRICS_TOKEN": "a,b",
+    }  # fmt: skip
+    with override_settings(STOMPCONSOLE=settings["STOMPCONSOLE"]):
+        assert conf.problems() == ()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -24,32 +22,14 @@ from stompconsole.publishing import WINDOW, broker_spec, process_senders, publis
 from tests.deadletters.engines import database_url
 from tests.deadletters.making import make_broker
 from tests.delivery.running import running
+from tests.publishing.conftest import QUEUE
 from tests.support.brokers import TestBroker
-from tests.support.devbroker import RunningDevBroker, running_devbroker
+from tests.support.devbroker import RunningDevBroker
 from tests.support.ports import free_port
 from tests.support.processes import start
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-QUEUE = "/queue/orders"
-
-
-@pytest.fixture(autouse=True)
-def _senders_closed() -> Iterator[None]:
-    yield
-    process_senders().close(2.0)
-
-
-@pytest.fixture
-def wire() -> Iterator[RunningDevBroker]:
-    with running_devbroker() as running_broker:
-        yield running_broker
-
-
-@pytest.fixture
-def broker(wire: RunningDevBroker) -> str:
-    return make_broker(port=wire.port, receipt_timeout_s=1.0).name
 
 
 def only(wire: RunningDevBroker) -> StoredMessage:
@@ -70,19 +50,36 @@ def test_a_body_goes_as_json_persistent_with_a_correlation_id(wire: RunningDevBr
 @pytest.mark.parametrize(
     ("body", "sent", "content_type"),
     [
-        ("Käse", "Käse".encode(), "text/plain;charset=utf-8"),
-        ("", b"", "text/plain;charset=utf-8"),
         (b"\x00\xff", b"\x00\xff", "application/octet-stream"),
         (bytearray(b"ab"), b"ab", "application/octet-stream"),
         (memoryview(b"ab"), b"ab", "application/octet-stream"),
         (None, b"null", "application/json;charset=utf-8"),
         ([], b"[]", "application/json;charset=utf-8"),
+        ("Käse", b'"K\\u00e4se"', "application/json;charset=utf-8"),
+        ("", b'""', "application/json;charset=utf-8"),
     ],
 )
-def test_text_and_bytes_go_as_they_are(
+def test_bytes_go_as_they_are_and_all_else_as_json(
     wire: RunningDevBroker, broker: str, body: Any, sent: bytes, content_type: str
 ) -> None:
     publish(QUEUE, body, broker=broker)
+    assert (only(wire).body, only(wire).headers["content-type"]) == (sent, content_type)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "sent"),
+    [
+        ("text/plain", "Käse".encode()),
+        ("text/plain;charset=latin-1", "Käse".encode("latin-1")),
+        ("application/xml", "Käse".encode()),
+        ("application/vnd.order+json", b'"K\\u00e4se"'),
+        ("application/json; charset=utf-8", b'"K\\u00e4se"'),
+    ],
+)
+def test_text_goes_as_the_content_type_of_yours_says(
+    wire: RunningDevBroker, broker: str, content_type: str, sent: bytes
+) -> None:
+    publish(QUEUE, "Käse", headers={"content-type": content_type}, broker=broker)
     assert (only(wire).body, only(wire).headers["content-type"]) == (sent, content_type)
 
 
@@ -204,6 +201,8 @@ def test_a_broker_row_that_is_edited_is_used_as_it_is_now(wire: RunningDevBroker
         (QUEUE, {}, {"": "x"}, ConfigurationError),
         (QUEUE, {}, {"x": "a\0b"}, ConfigurationError),
         ("", {}, {}, ConfigurationError),
+        (QUEUE, "Käse", {"content-type": "text/plain;charset=ascii"}, ConfigurationError),
+        (QUEUE, "Käse", {"content-type": "text/plain;charset=klingon"}, ConfigurationError),
     ],
 )
 def test_what_can_t_be_sent_fails_in_the_call_and_not_after_the_commit(
@@ -214,46 +213,10 @@ def test_what_can_t_be_sent_fails_in_the_call_and_not_after_the_commit(
     assert wire.destinations() == []
 
 
-def test_inside_a_transaction_it_is_sent_after_the_commit(wire: RunningDevBroker, broker: str) -> None:
-    with transaction.atomic():
-        publish(QUEUE, {"n": 1}, broker=broker)
-        assert wire.depth(QUEUE) == 0
-    assert wire.depth(QUEUE) == 1
-
-
-def test_what_is_rolled_back_is_not_sent(wire: RunningDevBroker, broker: str) -> None:
-    def change_and_fail() -> None:
-        with transaction.atomic():
-            publish(QUEUE, {"n": 1}, broker=broker)
-            raise RuntimeError("no")
-
-    with pytest.raises(RuntimeError):
-        change_and_fail()
-    assert wire.depth(QUEUE) == 0
-
-
-def test_a_failure_after_the_commit_is_logged_and_raised(
-    wire: RunningDevBroker, broker: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    wire.faults.refuse_sends("no")
-
-    def change() -> None:
-        with transaction.atomic():
-            Broker.objects.filter(name=broker).update(client_id="changed")
-            publish(QUEUE, {"secret": "body"}, headers={"correlation-id": "c-1"}, broker=broker)
-
-    with caplog.at_level(logging.ERROR, "stompconsole.publishing"), pytest.raises(BrokerRefused):
-        change()
-    assert Broker.objects.get().client_id == "changed", "the transaction is committed"
-    (record,) = [record for record in caplog.records if record.name == "stompconsole.publishing"]
-    assert record.getMessage() == f"the transaction is committed, but publishing to {QUEUE} failed: no"
-    assert record.correlation_ids == ["c-1"]  # type: ignore[attr-defined]
-
-
 def test_a_forked_process_has_a_session_of_its_own(wire: RunningDevBroker, broker: str) -> None:
     connection.ensure_connection()
     env = {"DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": database_url()}
     with start([sys.executable, "-m", "tests.publishing.forking", broker, QUEUE], env=env) as process:
         assert process.wait(30) == 0, process.text()
-    assert wire.bodies(QUEUE) == [b"parent, before", b"child", b"parent, after"]
+    assert wire.bodies(QUEUE) == [b'"parent, before"', b'"child"', b'"parent, after"']
     until(lambda: wire.connections() == 0, 5, "both are closed at exit")

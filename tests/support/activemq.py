@@ -63,6 +63,11 @@ class ActiveMQ(ProcessRig):
         super().__init__(server, folder)
         self.stomp = free_port()
 
+    @property
+    def home(self) -> Path:
+        """Where it looks for more jars."""
+        return HOME
+
     def launch(self) -> ManagedProcess:
         self._configure()
         return processes.start(self._command(), cwd=self._folder, output=self._folder / "output.txt")
@@ -75,20 +80,27 @@ class ActiveMQ(ProcessRig):
 
     def _command(self) -> list[str]:
         folder = self._folder
-        places = {"home": HOME, "base": folder, "conf": folder / "conf", "data": folder / "data"}
+        places = {"home": self.home, "base": folder, "conf": folder / "conf", "data": folder / "data"}
         return [
             "java",
             "-Xmx512M",
             f"-Djava.io.tmpdir={folder}",
             *(f"-Dactivemq.{name}={path}" for name, path in places.items()),
-            "-jar",
-            str(self._server),
+            *self.program(),
             "start",
             f"xbean:file:{folder}/conf/activemq.xml",
         ]
 
+    def program(self) -> list[str]:
+        """What java is told to run."""
+        return ["-jar", str(self._server)]
+
 
 def make(server: Path, folder: Path) -> TestBroker:
     """The instance as tests see it."""
-    rig = ActiveMQ(server, folder)
-    return TestBroker(name="activemq", port=rig.stomp, user=USER, password=PASSWORD, rig=rig)
+    return broker("activemq", ActiveMQ(server, folder))
+
+
+def broker(name: str, rig: ActiveMQ) -> TestBroker:
+    """An instance of either version."""
+    return TestBroker(name=name, port=rig.stomp, user=USER, password=PASSWORD, rig=rig)

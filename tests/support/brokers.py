@@ -1,7 +1,7 @@
 """A broker that tests talk to, whichever it is.
 
 Owns the value ``TestBroker`` and readiness, which is a CONNECT that was answered. Refuses to know how a kind
-of broker is installed or started: ``rabbitmq.py``, ``activemq.py``, ``given.py``.
+of broker is installed or started: ``rabbitmq.py``, ``activemq.py``, ``artemis.py``, ``given.py``.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.transport.frames import encode
 from stompconsole.transport.session import Endpoint, Login
-from tests.support.servers import HOST, Rig, wait_until_ready
+from tests.support.servers import HOST, Served
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestBroker:
+class TestBroker(Served):
     """Where a broker is, how to log in, and a hand on its process.
 
     ``management`` is an HTTP URL or empty; ``checks_logins``: it refuses a wrong password.
@@ -26,7 +26,6 @@ class TestBroker:
 
     __test__: ClassVar[bool] = False
 
-    name: str
     host: str = HOST
     port: int
     user: str
@@ -34,7 +33,6 @@ class TestBroker:
     vhost: str = "/"
     checks_logins: bool = True
     management: str = ""
-    rig: Rig = field(repr=False, compare=False)
 
     def endpoint(self) -> Endpoint:
         return Endpoint(host=self.host, port=self.port)
@@ -55,30 +53,9 @@ class TestBroker:
         )
         return replace(spec, **overrides)
 
-    def start(self) -> None:
-        """Start it, if it was stopped, and wait until it is ready."""
-        self.rig.start()
-        self.wait_until_ready()
-
-    def stop(self) -> None:
-        """Stop it in good order: sessions are closed, its data stay."""
-        self.rig.stop()
-
-    def kill(self) -> None:
-        """Kill it as a power cut would."""
-        self.rig.kill()
-
-    def restart(self) -> None:
-        """Stop and start it on the same ports with the same data."""
-        self.stop()
-        self.start()
-
     def answers(self) -> bool:
         """Whether a CONNECT with the right login is answered by CONNECTED now."""
         return answers_connect(self.endpoint(), self.login())
-
-    def wait_until_ready(self) -> None:
-        wait_until_ready(self.answers, f"{self.name} answers CONNECT at {self.endpoint()}", self.rig)
 
 
 def answers_connect(endpoint: Endpoint, login: Login, timeout_s: float = 5.0) -> bool:

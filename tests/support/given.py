@@ -10,7 +10,8 @@ import pytest
 from tests.support.brokers import TestBroker
 from tests.support.servers import variable_of
 
-LOGINS = {"rabbitmq": ("guest", "guest"), "activemq": ("admin", "admin")}
+LOGINS = {"rabbitmq": ("guest", "guest")}
+OTHER_LOGIN = ("admin", "admin")
 
 
 class Given:
@@ -44,7 +45,7 @@ def broker(kind: str, value: str) -> TestBroker:
     if not host or not port.isdigit():
         raise ValueError(f"{variable_of(kind)}={value!r}: host:port or user:password@host:port is allowed")
     user, _, password = login.partition(":")
-    default_user, default_password = LOGINS[kind]
+    default_user, default_password = LOGINS.get(kind, OTHER_LOGIN)
     return TestBroker(
         name=kind,
         host=host,

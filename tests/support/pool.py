@@ -1,11 +1,13 @@
 """The servers of a test run: found, given, started or installed once, and ended with the run.
 
-Owns what a missing one means: a skip that is seen at home, a failure under ``CI=true``.
+Owns what a missing one means: a skip that is seen at home, a failure under ``CI=true``. Those that come from Maven
+Central are skipped there too: what can't be reached can't be mended.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +15,31 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support import activemq, given, installing, postgres, rabbitmq, redis_server
+from tests.support import (
+    activemq,
+    activemq6,
+    artemis,
+    given,
+    installing,
+    maven,
+    postgres,
+    rabbitmq,
+    redis_server,
+)
 from tests.support.brokers import TestBroker
-from tests.support.servers import Served, TestServer, variable_of
+from tests.support.servers import Served, TestServer, Unavailable, variable_of
+
+
+def tell_missing(reason: str) -> None:
+    """Skip the test visibly at home; under ``CI=true`` fail it."""
+    if os.environ.get("CI", "").lower() in {"1", "true"}:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def tell_out_of_reach(reason: str) -> None:
+    """Skip the test visibly, wherever it runs."""
+    pytest.skip(reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +50,7 @@ class Kind:
     packages: tuple[str, ...]
     make: Callable[[Path, Path], Served]
     given: Callable[[str], Served]
+    tell_missing: Callable[[str], None] = tell_missing
 
 
 BROKERS = {
@@ -40,6 +65,20 @@ BROKERS = {
         packages=activemq.PACKAGES,
         make=activemq.make,
         given=lambda value: given.broker("activemq", value),
+    ),
+    "activemq6": Kind(
+        server=activemq6.server,
+        packages=maven.PACKAGES,
+        make=activemq6.make,
+        given=lambda value: given.broker("activemq6", value),
+        tell_missing=tell_out_of_reach,
+    ),
+    "artemis": Kind(
+        server=artemis.server,
+        packages=maven.PACKAGES,
+        make=artemis.make,
+        given=lambda value: given.broker("artemis", value),
+        tell_missing=tell_out_of_reach,
     ),
 }
 
@@ -107,7 +146,7 @@ class ServerPool:
         if kind not in self._servers and kind not in self._missing:
             self.prepare([kind])
         if kind in self._missing:
-            tell_missing(self._missing[kind])
+            KINDS[kind].tell_missing(self._missing[kind])
         server = self._servers[kind]
         server.wait_until_ready()
         return server
@@ -116,22 +155,26 @@ class ServerPool:
         ways = KINDS[kind]
         if value := os.environ.get(variable_of(kind)):
             return ways.given(value)
-        server = ways.server()
-        if server is None and installing.is_possible():
-            installing.install(ways.packages)
-            server = ways.server()
-        if server is None:
-            self._missing[kind] = (
-                f"no {kind}: install Debian's {' and '.join(ways.packages)}, or name one with {variable_of(kind)}"
-            )
+        try:
+            server = _server(ways)
+        except Unavailable as reason:
+            self._missing[kind] = f"no {kind}: {reason}; or name one with {variable_of(kind)}"
             return None
         folder = Path(self._folder.name) / kind
         folder.mkdir(mode=0o711)
         return ways.make(server, folder)
 
 
-def tell_missing(reason: str) -> None:
-    """Skip the test visibly at home; under ``CI=true`` fail it."""
-    if os.environ.get("CI", "").lower() in {"1", "true"}:
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+def _server(ways: Kind) -> Path:
+    """Where a kind of server is, installed if need be. Raises Unavailable."""
+    packages = " and ".join(ways.packages)
+    server = ways.server()
+    if server is None and installing.is_possible():
+        try:
+            installing.install(ways.packages)
+        except subprocess.SubprocessError as error:
+            raise Unavailable(f"installing Debian's {packages} failed: {error}") from error
+        server = ways.server()
+    if server is None:
+        raise Unavailable(f"install Debian's {packages}")
+    return server

@@ -43,7 +43,7 @@ def make(server: Path, folder: Path) -> TestServer:
 
 def at(url: str, rig: Rig) -> TestServer:
     """A server by its URL."""
-    return TestServer(name="redis", url=url, rig=rig, answers=lambda: _answers(url))
+    return TestServer(name="redis", url=url, rig=rig, probe=lambda: _answers(url))
 
 
 def _answers(url: str) -> bool:

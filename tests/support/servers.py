@@ -1,11 +1,12 @@
 """A server that tests use, whichever it is, and the contract of what runs one.
 
-Owns the wait until it is ready, and ``TestServer`` for those that are known by a URL. Refuses to know how a kind of
-server is installed or started: ``rabbitmq.py``, ``activemq.py``, ``postgres.py``, ``redis_server.py``, ``given.py``.
+Owns how one is started, stopped and waited for, and ``TestServer`` for those that are known by a URL. Refuses to know
+how a kind of server is had and run: ``rabbitmq.py``, ``activemq.py``, ``artemis.py``, ``postgres.py``, ``given.py``.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
@@ -15,6 +16,10 @@ from tests.support.waiting import until
 HOST = "127.0.0.1"
 READY_TIMEOUT_S = 60.0
 LOG_CHARACTERS = 4_000
+
+
+class Unavailable(Exception):
+    """Raised when a server can't be had on this machine; it says why."""
 
 
 class Rig(Protocol):
@@ -39,28 +44,18 @@ class Rig(Protocol):
         """The end of what it wrote, for a test that fails."""
 
 
-class Served(Protocol):
-    """A server of a test run, as the pool sees it."""
-
-    @property
-    def rig(self) -> Rig:
-        """What runs it."""
-
-    def wait_until_ready(self) -> None:
-        """Wait until it answers."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestServer:
-    """A database or Redis: where it is and how to log in, as a URL, and a hand on its process."""
+class Served(ABC):
+    """A server of a test run, and a hand on its process."""
 
     __test__: ClassVar[bool] = False
 
     name: str
-    url: str = field(repr=False)
     rig: Rig = field(repr=False, compare=False)
-    answers: Callable[[], bool] = field(repr=False, compare=False)
-    """Whether it answers now."""
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Whether it answers now."""
 
     def start(self) -> None:
         """Start it, if it was stopped, and wait until it is ready."""
@@ -76,20 +71,30 @@ class TestServer:
         self.rig.kill()
 
     def restart(self) -> None:
-        """Stop and start it on the same port with the same data."""
+        """Stop and start it on the same ports with the same data."""
         self.stop()
         self.start()
 
     def wait_until_ready(self) -> None:
-        wait_until_ready(self.answers, f"{self.name} answers", self.rig)
+        """Wait until it answers. Raises AssertionError with what it wrote."""
+        try:
+            until(self.answers, READY_TIMEOUT_S, f"{self.name} answers")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it wrote:\n{self.rig.log()}") from None
 
 
-def wait_until_ready(answers: Callable[[], bool], what: str, rig: Rig) -> None:
-    """Wait for a server. Raises AssertionError with what it wrote."""
-    try:
-        until(answers, READY_TIMEOUT_S, what)
-    except AssertionError as error:
-        raise AssertionError(f"{error}; it wrote:\n{rig.log()}") from None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestServer(Served):
+    """A database or Redis: where it is and how to log in, as a URL."""
+
+    __test__: ClassVar[bool] = False
+
+    url: str = field(repr=False)
+    probe: Callable[[], bool] = field(repr=False, compare=False)
+    """Whether it answers now."""
+
+    def answers(self) -> bool:
+        return self.probe()
 
 
 def variable_of(kind: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from tests.support import installing, pool
 from tests.support.pool import ServerPool
 
-MISSING = "no redis: install Debian's redis-server, or name one with STOMPCONSOLE_TEST_REDIS"
+MISSING = "no redis: install Debian's redis-server; or name one with STOMPCONSOLE_TEST_REDIS"
 
 
 @pytest.fixture

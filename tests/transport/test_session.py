@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from concurrent.futures import Future
@@ -316,23 +315,6 @@ def test_a_host_name_that_can_not_be_is_a_failed_connect(host: str) -> None:
 def test_a_port_that_can_not_be_is_a_failed_connect() -> None:
     with pytest.raises(ConnectFailed, match="can't reach"):
         connect(Endpoint(host="127.0.0.1", port=99_999), Login())
-
-
-def test_a_port_of_something_else_is_said_to_be_none_of_stomp() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        endpoint = Endpoint(host="127.0.0.1", port=listener.getsockname()[1])
-
-        def answer() -> None:
-            client, _ = listener.accept()
-            client.recv(1_000)
-            client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            client.close()
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        with pytest.raises(ConnectFailed, match="is it a STOMP port"):
-            connect(endpoint, Login(), connect_timeout_s=5)
-        thread.join(5)
 
 
 @pytest.mark.parametrize("nul", [b"", b"\0"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,19 +14,19 @@ from stompconsole.errors import ConnectFailed, SessionClosed
 from stompconsole.transport import connect
 from stompconsole.transport.frames import Frame
 from stompconsole.transport.session import Endpoint, Login, Tls
+from tests.support.authority import Authority
 from tests.support.brokers import TestBroker
 from tests.support.waiting import until
-from tests.transport.certificates import authority, encrypted_key
 from tests.transport.scripted import scripted_broker, session_with
 from tests.transport.test_session import ended, threads_of_stomp
 
 
 def test_a_broker_is_verified_by_the_ca_file_and_talked_to(tmp_path: Path) -> None:
-    ours = authority(tmp_path)
+    ours = Authority(tmp_path)
     seen: list[Frame] = []
     with (
         scripted_broker(tls=ours.server_context()) as broker,
-        session_with(broker, tls=Tls(ca_certs=ours.ca_file)) as (session, peer),
+        session_with(broker, tls=ours.tls()) as (session, peer),
     ):
         subscribed = session.subscribe("s", "/queue/a", "auto", {}, seen.append)
         peer.confirm(peer.receipt_of(peer.read_frame()))
@@ -39,60 +40,75 @@ def test_a_broker_is_verified_by_the_ca_file_and_talked_to(tmp_path: Path) -> No
 
 
 def test_a_broker_of_another_authority_is_refused_and_the_setting_named(tmp_path: Path) -> None:
-    ours, other = authority(tmp_path), authority(tmp_path, "other")
-    with scripted_broker(tls=other.server_context()) as broker, pytest.raises(ConnectFailed, match="CA file"):
-        connect(broker.endpoint(Tls(ca_certs=ours.ca_file)), Login(), connect_timeout_s=5)
+    ours, other = Authority(tmp_path), Authority(tmp_path, "other")
+    with (
+        scripted_broker(tls=other.server_context()) as broker,
+        pytest.raises(ConnectFailed, match="DEFAULT_STOMP_CA_CERTS"),
+    ):
+        connect(broker.endpoint(ours.tls()), Login(), connect_timeout_s=5)
 
 
 def test_a_certificate_for_another_host_is_refused(tmp_path: Path) -> None:
-    ours = authority(tmp_path)
-    context = ours.server_context(host="127.0.0.9")
-    with scripted_broker(tls=context) as broker, pytest.raises(ConnectFailed, match="host name"):
-        connect(broker.endpoint(Tls(ca_certs=ours.ca_file)), Login(), connect_timeout_s=5)
+    ours = Authority(tmp_path)
+    context = ours.server_context("127.0.0.9")
+    with (
+        scripted_broker(tls=context) as broker,
+        pytest.raises(ConnectFailed, match=r'another host name: .*"host" \(STOMP_SERVER_HOST\)'),
+    ):
+        connect(broker.endpoint(ours.tls()), Login(), connect_timeout_s=5)
 
 
-def test_any_certificate_is_taken_where_verification_is_off(tmp_path: Path) -> None:
-    context = authority(tmp_path).server_context()
-    with scripted_broker(tls=context) as broker, session_with(broker, tls=Tls(verify=False)) as (session, _):
-        assert session.server == "scripted/1"
+def test_any_certificate_is_taken_where_verification_is_off_and_that_is_warned_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = Authority(tmp_path).server_context()
+    with scripted_broker(tls=context) as broker:
+        for _ in range(3):
+            with session_with(broker, tls=Tls(verify=False)) as (session, _):
+                assert session.server == "scripted/1"
+        warned = [record for record in caplog.records if "is not verified" in record.getMessage()]
+        assert [record.levelname for record in warned] == ["WARNING"]
+        assert str(broker.endpoint()) in warned[0].getMessage()
 
 
-@pytest.mark.parametrize("name", ["ca_certs", "cert_file"])
-def test_a_file_that_is_not_there_is_named(name: str) -> None:
-    with scripted_broker() as broker, pytest.raises(ConnectFailed, match=r"missing\.pem"):
-        connect(broker.endpoint(Tls(**{name: "missing.pem"})), Login(), connect_timeout_s=5)
+def test_nobody_is_warned_where_the_certificate_is_verified(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ours = Authority(tmp_path)
+    with scripted_broker(tls=ours.server_context()) as broker, session_with(broker, tls=ours.tls()):
+        assert "not verified" not in caplog.text
+
+
+def test_a_certificate_that_has_expired_is_said_to_be_the_brokers_affair(tmp_path: Path) -> None:
+    ours = Authority(tmp_path)
+    context = ours.server_context("127.0.0.1", not_after=datetime(2020, 1, 1, tzinfo=UTC))
+    with scripted_broker(tls=context) as broker, pytest.raises(ConnectFailed, match="valid now"):
+        connect(broker.endpoint(ours.tls()), Login(), connect_timeout_s=5)
+
+
+@pytest.mark.parametrize(
+    ("tls", "setting"),
+    [
+        (Tls(ca_certs="missing.pem"), "DEFAULT_STOMP_CA_CERTS"),
+        (Tls(cert_file="missing.pem"), "DEFAULT_STOMP_CERT_FILE"),
+    ],
+)
+def test_a_file_that_is_not_there_is_named_with_its_setting(tls: Tls, setting: str) -> None:
+    with scripted_broker() as broker, pytest.raises(ConnectFailed, match=rf"missing\.pem.*{setting}"):
+        connect(broker.endpoint(tls), Login(), connect_timeout_s=5)
 
 
 def test_a_key_whose_password_is_missing_is_an_error_and_not_a_question_at_the_terminal(tmp_path: Path) -> None:
-    key = encrypted_key(tmp_path, b"secret")
-    with scripted_broker() as broker, pytest.raises(ConnectFailed, match="key password"):
-        connect(broker.endpoint(Tls(cert_file=key)), Login(), connect_timeout_s=5)
+    signed = Authority(tmp_path).sign("client.test", key_password="secret")
+    tls = Tls(cert_file=signed.cert_file, key_file=signed.key_file)
+    with scripted_broker() as broker, pytest.raises(ConnectFailed, match="DEFAULT_STOMP_SSL_PASSWORD"):
+        connect(broker.endpoint(tls), Login(), connect_timeout_s=5)
 
 
 def test_plain_stomp_to_a_tls_port_is_told_in_time(tmp_path: Path) -> None:
-    with scripted_broker(tls=authority(tmp_path).server_context()) as broker:
+    with scripted_broker(tls=Authority(tmp_path).server_context()) as broker:
         began = time.monotonic()
         with pytest.raises(ConnectFailed, match="plain or TLS as configured"):
             connect(broker.endpoint(), Login(), connect_timeout_s=5)
         assert time.monotonic() - began < 4
-
-
-def test_a_tls_alert_is_known_for_what_it_is() -> None:
-    # As RabbitMQ and ActiveMQ answer plain STOMP at their TLS ports.
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        endpoint = Endpoint(host="127.0.0.1", port=listener.getsockname()[1])
-
-        def answer() -> None:
-            client, _ = listener.accept()
-            client.recv(1_000)
-            client.sendall(b"\x15\x03\x03\x00\x02\x02\n")
-            client.close()
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        with pytest.raises(ConnectFailed, match="switch TLS on"):
-            connect(endpoint, Login(), connect_timeout_s=5)
-        thread.join(5)
 
 
 def test_tls_to_a_plain_port_is_named_as_such(any_broker: TestBroker) -> None:
@@ -112,7 +128,7 @@ def test_tls_to_a_port_that_says_nothing_is_given_up_in_time() -> None:
 
 def test_the_end_of_a_tls_connection_is_noticed_at_once(tmp_path: Path) -> None:
     before = threads_of_stomp()
-    context = authority(tmp_path).server_context()
+    context = Authority(tmp_path).server_context()
     with scripted_broker(tls=context) as broker, session_with(broker, tls=Tls(verify=False)) as (session, peer):
         peer.close()
         assert "was lost" in ended(session)
@@ -122,7 +138,7 @@ def test_the_end_of_a_tls_connection_is_noticed_at_once(tmp_path: Path) -> None:
 def test_what_is_no_tls_record_ends_the_session(tmp_path: Path) -> None:
     # Without that it is read again and again: OpenSSL gives the same error each time, at once.
     before = threads_of_stomp()
-    context = authority(tmp_path).server_context()
+    context = Authority(tmp_path).server_context()
     with scripted_broker(tls=context) as broker, session_with(broker, tls=Tls(verify=False)) as (session, peer):
         socket.socket.sendall(peer.sock, b"not a record of TLS at all")
         assert "was lost" in ended(session)
@@ -131,7 +147,7 @@ def test_what_is_no_tls_record_ends_the_session(tmp_path: Path) -> None:
 
 def test_a_tls_broker_that_falls_silent_leaves_no_thread_behind(tmp_path: Path) -> None:
     before = threads_of_stomp()
-    context = authority(tmp_path).server_context()
+    context = Authority(tmp_path).server_context()
     with (
         scripted_broker(tls=context, heart_beat="100,0") as broker,
         session_with(broker, tls=Tls(verify=False), heartbeat_s=(0.0, 0.1)) as (session, _),
@@ -141,7 +157,7 @@ def test_a_tls_broker_that_falls_silent_leaves_no_thread_behind(tmp_path: Path) 
 
 
 def test_a_tls_broker_that_does_not_read_holds_nobody_up(tmp_path: Path) -> None:
-    context = authority(tmp_path).server_context()
+    context = Authority(tmp_path).server_context()
     with scripted_broker(tls=context) as broker, session_with(broker, tls=Tls(verify=False)) as (session, _):
         written = threading.Event()
 
@@ -161,7 +177,7 @@ def test_a_tls_broker_that_does_not_read_holds_nobody_up(tmp_path: Path) -> None
 
 
 def test_frames_on_tls_keep_their_order(tmp_path: Path) -> None:
-    context = authority(tmp_path).server_context()
+    context = Authority(tmp_path).server_context()
     with scripted_broker(tls=context) as broker, session_with(broker, tls=Tls(verify=False)) as (session, peer):
         for number in range(2_000):
             session.write(b"%d\0" % number)

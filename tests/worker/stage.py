@@ -83,7 +83,8 @@ class Stage:
     def send(self, destination: str, bodies: Iterable[object]) -> None:
         """Send bodies as JSON and wait for the receipts."""
         sender = self._senders.of(self.spec())
-        futures = [sender.send(destination, {"persistent": "true"}, json.dumps(body).encode()) for body in bodies]
+        headers = sender.dialect().send_headers(destination)
+        futures = [sender.send(destination, headers, json.dumps(body).encode()) for body in bodies]
         for future in futures:
             future.result(20)
 

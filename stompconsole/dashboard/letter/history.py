@@ -58,7 +58,7 @@ def _of_item(item: ReplayItem) -> Iterator[Event]:
         href=href,
     )
     if item.sent_at and item.state != ReplayItemState.SKIPPED:
-        yield Event(at=item.sent_at, what="sent back", href=href)
+        yield Event(at=item.sent_at, what="sent back", note=item.note, href=href)
     if item.outcome_at and item.state == ReplayItemState.PROCESSED:
         yield Event(at=item.outcome_at, what="processed", href=href)
     if item.outcome_at and item.state == ReplayItemState.SKIPPED:

@@ -10,6 +10,7 @@ from stompconsole.dashboard import shell
 from stompconsole.dashboard.access import console_view
 from stompconsole.dashboard.events import last_events
 from stompconsole.dashboard.links import add_url
+from stompconsole.dashboard.notices import notices_html
 from stompconsole.dashboard.overview import Show
 from stompconsole.dashboard.stream.topics import Page, Topic
 from stompconsole.dashboard.tiles import replays_now, tiles
@@ -29,6 +30,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context = {
         "now": now.now,
         "live": now,
+        "notices": notices_html(now),
         "tiles": tiles(now, replays_now()),
         "rows": shown.rows(shown.chosen(now.consumers, show, text), span),
         "roster": shown.roster(now),

@@ -1,113 +1,101 @@
 """``pubsub DESTINATION HANDLER``: one destination and one handler in the foreground, as django-stomp had it.
 
-No rows, no database: the broker is the one that the STOMP_* settings describe.
+No rows, no database: broker and subscription are what the STOMP_* settings describe.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import threading
-import uuid
 from argparse import ArgumentParser
-from collections.abc import Callable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from stompconsole import handlers
-from stompconsole.conf import StompSettings, settings_now
-from stompconsole.delivery.observer import SilentObserver
-from stompconsole.delivery.payload import Payload
-from stompconsole.delivery.runner import SubscriptionRunner
+from stompconsole.conf import doubts
+from stompconsole.delivery.pipeline import Work
+from stompconsole.delivery.runner import RunnerStatus, SubscriptionRunner
 from stompconsole.delivery.sender import Senders
-from stompconsole.delivery.specs import ConsumerSpec, SubscriptionState, consume_spec
+from stompconsole.delivery.specs import ConsumerSpec, consume_spec
 from stompconsole.errors import ConfigurationError
-from stompconsole.models import default_broker
-from stompconsole.worker.signals import StopSignals
+from stompconsole.management import arguments
+from stompconsole.management.console import Console
+from stompconsole.management.foreground import SENDERS_LIMIT_S, ForegroundCommand
+from stompconsole.management.news import Change
+from stompconsole.models import default_broker, default_consumer
 from stompconsole.worker.works import handler_work
 
-PREFETCH_PER_THREAD = 10
-"""Enough to keep a thread busy; few enough that several ``pubsub`` of one queue share its messages."""
-
-END_LIMIT_S = 5.0
-SENDERS_LIMIT_S = 2.0
-LOOK_EVERY_S = 1.0
+NAME = "pubsub"
 
 
-class Command(BaseCommand):
+class Command(ForegroundCommand):
     """Consumes one destination until it is told to stop."""
 
     help = "Hands every message of DESTINATION to HANDLER, in the foreground, with the broker of the STOMP_* settings."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("source_destination", metavar="DESTINATION", help="As the broker names it: /queue/orders")
-        parser.add_argument("callback_function", metavar="HANDLER", help="Its dotted path: orders.handlers.price_of")
+        arguments.add_argument(
+            parser, "source_destination", metavar="DESTINATION", help="As the broker names it: /queue/orders"
+        )
+        arguments.add_argument(
+            parser, "callback_function", metavar="HANDLER", help="Its dotted path: orders.handlers.price_of"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        spec = _spec(options["source_destination"], options["callback_function"])
+        with self.in_foreground() as console:
+            spec = _spec(
+                arguments.source(options, "source_destination", "DESTINATION"),
+                arguments.given(options, "callback_function", "HANDLER"),
+            )
+            handler = _handler(spec.handler)
+            for doubt in doubts():
+                console.say(f"Settings: {doubt}")
+            console.say(f"{spec.destination} goes to {spec.handler}. Ctrl-C ends it.")
+            self._consume(spec, handler, console)
+            console.say("Ended.")
+
+    def _consume(self, spec: ConsumerSpec, handler: handlers.Handler, console: Console) -> None:
         senders = Senders()
-        observer = _Printer(self._say)
-        handler = _with_correlation_id(_handler(spec.handler))
-        work = handler_work(spec, handler, senders, _name(), observer)
-        runner = SubscriptionRunner(consume_spec(spec), work, observer)
-        self._say(f"{spec.destination} goes to {spec.handler}. Ctrl-C ends it.")
-        self._run(runner)
-        senders.close(SENDERS_LIMIT_S)
-        self._say("Ended.")
-
-    def _run(self, runner: SubscriptionRunner) -> None:
-        wait_s = settings_now().graceful_wait_s
-        stop = threading.Event()
-        with StopSignals(stop.set, limit_s=wait_s + 2 * END_LIMIT_S + SENDERS_LIMIT_S):
-            runner.start()
-            while not stop.wait(LOOK_EVERY_S):
-                if runner.join(0):
-                    raise CommandError("the subscription has ended by itself: see the log")
-            runner.drain()
-            if not runner.join(wait_s):
-                self._say(f"A handler still runs after {wait_s:g} s: its message goes back to the broker.")
-                runner.abort("the time for a graceful end is over")
-                runner.join(END_LIMIT_S)
-
-    def _say(self, text: str) -> None:
-        self.stdout.write(text)
-        self.stdout.flush()
+        work = handler_work(spec, handler, senders, _name(), self.news)
+        runner = SubscriptionRunner(consume_spec(spec), work, self.news)
+        try:
+            self.hold(runner, _Consuming(spec.destination, runner, work), console)
+        finally:
+            senders.close(SENDERS_LIMIT_S)
 
 
-class _Printer(SilentObserver):
-    """Tells what the subscription is doing."""
+class _Consuming:
+    """The errand: for ever, unless the broker can't have a destination of that name. See ``foreground.Errand``."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    progress = ""
 
-    def changed(self, state: SubscriptionState, reason: str) -> None:
-        self._say(f"{state.value}: {reason}" if reason else state.value)
+    def __init__(self, destination: str, runner: SubscriptionRunner, work: Work) -> None:
+        self._destination = destination
+        self._runner = runner
+        self._work = work
+
+    @property
+    def trouble(self) -> str:
+        return self._work.trouble
+
+    def is_over(self, status: RunnerStatus) -> bool:
+        if reason := self._runner.dialect.refuses(self._destination):
+            raise CommandError(f"{self._destination}: {reason}")
+        return False
+
+    def noticed(self, change: Change) -> None:
+        return
+
+    def stop(self) -> None:
+        return
 
 
 def _spec(destination: str, handler: str) -> ConsumerSpec:
-    if not destination:
-        raise CommandError("DESTINATION is empty; it is a name such as /queue/orders.")
-    try:
-        stomp = settings_now().stomp
-    except ConfigurationError as error:
-        raise CommandError(str(error)) from error
-    if stomp is None:
-        raise CommandError("STOMP_SERVER_HOST is not set: pubsub needs to know where the broker is.")
-    threads = _threads(stomp)
-    return ConsumerSpec(
-        name="pubsub",
-        broker=default_broker.from_settings(stomp).spec(),
-        destination=destination,
-        handler=handler,
-        threads=threads,
-        prefetch=threads * PREFETCH_PER_THREAD,
-        correlation_id_required=stomp.correlation_id_required,
-    )
-
-
-def _threads(stomp: StompSettings) -> int:
-    return (stomp.process_workers or 1) if stomp.process_on_background else 1
+    stomp = arguments.stomp_settings(NAME)
+    broker = default_broker.from_settings(stomp)
+    row = default_consumer.from_settings(stomp, name=NAME, broker=broker, destination=destination, handler=handler)
+    return row.spec()
 
 
 def _handler(path: str) -> handlers.Handler:
@@ -115,16 +103,6 @@ def _handler(path: str) -> handlers.Handler:
         return handlers.import_any(path)
     except ConfigurationError as error:
         raise CommandError(f"HANDLER {path}: {error}") from error
-
-
-def _with_correlation_id(handler: handlers.Handler) -> handlers.Handler:
-    """As django-stomp did it: where none is required, one is made up for a message that has none."""
-
-    def handle(payload: Payload) -> Any:
-        payload.headers.setdefault("correlation-id", str(uuid.uuid4()))
-        return handler(payload)
-
-    return handle
 
 
 def _name() -> str:

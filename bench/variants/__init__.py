@@ -1,0 +1,1 @@
+"""One module for each case, one function for each variant of it."""

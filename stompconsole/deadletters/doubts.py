@@ -1,0 +1,36 @@
+"""What is said of a replayed message that the broker may hold twice, or hold though it is not counted as sent.
+
+A note on its item, and nothing else: states are for ``transitions``. A waiting item with a note was sent before.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+
+from stompconsole.models import ReplayItem, ReplayItemState
+
+UNCONFIRMED = (
+    "It was sent, and the broker has not confirmed it yet. If its worker ends before that, it is sent once more and may"
+    " arrive twice."
+)
+REPEATED = "It was sent more than once, since the broker had not confirmed it: it may have arrived twice."
+MAY_ARRIVE = "It was sent before the replay was cancelled, and the broker has not confirmed it: it may still arrive."
+
+
+def write(
+    replay_id: int,
+    in_doubt: Collection[uuid.UUID],
+    repeated: Collection[uuid.UUID],
+    cleared: Collection[uuid.UUID],
+) -> None:
+    """Say of items that they are in doubt, that they were sent again, or nothing any more. Safe to repeat."""
+    for dead_letter_ids, fields in (
+        (in_doubt, {"note": UNCONFIRMED}),
+        (repeated, {"note": REPEATED, "doubtful": True}),
+        (cleared, {"note": ""}),
+    ):
+        if dead_letter_ids:
+            items = ReplayItem.objects.filter(replay_id=replay_id, dead_letter_id__in=dead_letter_ids)
+            # The outcome may be there already, and a skipped one has a reason of its own.
+            items.exclude(state=ReplayItemState.SKIPPED).update(**fields)

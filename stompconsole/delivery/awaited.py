@@ -1,0 +1,183 @@
+"""What a sender has written and the broker has not confirmed: what is late, and what is held back meanwhile.
+
+A broker in an alarm, or with a full store, goes silent: no ERROR, and its heart-beats go on. What was written is with
+it all the same: RabbitMQ carries it out once the alarm is over, even where the connection was closed long before
+(seen on 3.10.8), ActiveMQ mostly. A session given up for a new one leaves a copy of each message behind, and the next
+one another. So a silent session that beats is set aside and waited for, and nothing more goes where it got stuck:
+ActiveMQ may block a connection over one queue, and others are to go on.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from stompconsole.brokers import Dialect
+from stompconsole.errors import BrokerBlocked, BrokerRefused, ReceiptTimeout
+from stompconsole.transport.session import Session
+
+NOT_CONFIRMED = "the broker does not confirm"
+
+SILENT_AFTER_S = 1.0
+"""No receipt for this long though some are awaited: nothing more is written until one comes, or is late."""
+
+MAX_SET_ASIDE = 8
+"""Sessions that are waited for at once. With more, the broker is taken to be blocked as a whole."""
+
+GIVE_UP_AFTER_S = 3_600.0
+"""A session that is waited for is ended after this long: nothing is waited for without a limit."""
+
+
+class Answer:
+    """What becomes of one SEND. ``future`` is told in time; if the receipt is late, it fails with a ReceiptTimeout
+    whose ``outcome`` is told the rest. Thread-safe."""
+
+    __slots__ = ("_finished", "_lock", "_outcome", "future")
+
+    def __init__(self) -> None:
+        self.future = _begun()
+        self._outcome: Future[None] | None = None
+        self._finished = False
+        self._lock = threading.Lock()
+
+    def finish(self, error: BaseException | None) -> None:
+        """It is confirmed, or has failed."""
+        with self._lock:
+            self._finished = True
+            told = self._outcome or self.future
+        # Outside the lock: whoever waits is called back from here.
+        if error is None:
+            told.set_result(None)
+        else:
+            told.set_exception(error)
+
+    def be_late(self, reason: str) -> None:
+        """Nothing has come in time; does nothing if it just has."""
+        with self._lock:
+            if self._finished:
+                return
+            self._outcome = _begun()
+        self.future.set_exception(ReceiptTimeout(reason, self._outcome))
+
+
+def meaning(error: BaseException, dialect: Dialect) -> BaseException:
+    """The same in words of ours, where it is the broker's trouble and not that of what was sent."""
+    words = str(error)
+    if dialect.is_full(words):
+        # Where the session has ended with it, what else was on it may have been taken.
+        kind = BrokerBlocked if isinstance(error, BrokerRefused) else ReceiptTimeout
+        return kind(f"{NOT_CONFIRMED}: {words}")
+    return ReceiptTimeout(words) if NOT_CONFIRMED in words else error
+
+
+def _begun() -> Future[None]:
+    future: Future[None] = Future()
+    # Begun, as futures call it: nobody can cancel what the broker may have carried out.
+    future.set_running_or_notify_cancel()
+    return future
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sent:
+    """One SEND that was written."""
+
+    at: float
+    destination: str
+    session: Session
+    receipt: Future[None]
+    answer: Answer
+
+
+class Awaited:
+    """The receipts that one sender waits for, each for ``limit_s`` seconds before it is late.
+
+    For the sender's thread, but for ``confirmed`` and ``is_aside``.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._sent: deque[_Sent] = deque()
+        self._late: list[_Sent] = []
+        self._aside: set[Session] = set()
+        self._confirmed_at = -math.inf
+
+    def __bool__(self) -> bool:
+        self._forget()
+        return bool(self._sent or self._late)
+
+    def add(self, destination: str, session: Session, receipt: Future[None], answer: Answer) -> None:
+        """A SEND was written; ``receipt`` is what the session says of it."""
+        self._sent.append(
+            _Sent(at=time.monotonic(), destination=destination, session=session, receipt=receipt, answer=answer)
+        )
+
+    def confirmed(self) -> None:
+        """A receipt has come. Called on the io thread."""
+        self._confirmed_at = time.monotonic()
+
+    def receipts(self) -> list[Future[None]]:
+        """What is waited for and not late."""
+        return [sent.receipt for sent in self._sent]
+
+    def holds(self, destination: str) -> bool:
+        """Whether nothing more is to be written there now."""
+        self._forget()
+        if len(self._aside) >= MAX_SET_ASIDE or any(sent.destination == destination for sent in self._late):
+            return True
+        return bool(self._sent) and time.monotonic() - self._quiet_since() > SILENT_AFTER_S
+
+    def is_aside(self, session: Session) -> bool:
+        """Whether a session is only waited for. From any thread."""
+        return session in self._aside
+
+    def patience_s(self) -> float | None:
+        """How long until the next one is late, or was for too long; None when nothing is awaited."""
+        self._forget()
+        due_at = math.inf
+        if self._sent:
+            due_at = self._sent[0].at + self._limit_s
+        if self._late:
+            due_at = min(due_at, self._late[0].at + GIVE_UP_AFTER_S)
+        return max(0.0, due_at - time.monotonic()) + 0.01 if due_at < math.inf else None
+
+    def tell_late(self, silence: str) -> None:
+        """Tell those that have waited long enough, and set their session aside if it has been silent of late. One
+        whose end nobody would notice is ended instead. ``silence`` is what this kind of broker may have."""
+        now = time.monotonic()
+        reason = f"{NOT_CONFIRMED}: no RECEIPT in {self._limit_s:g} s, {silence}"
+        while self and self._sent and self._sent[0].at + self._limit_s < now:
+            sent = self._sent.popleft()
+            if not sent.session.watched:
+                sent.session.abort(reason)
+                continue
+            self._late.append(sent)
+            if now - self._confirmed_at > self._limit_s / 2:
+                self._aside.add(sent.session)
+            sent.answer.be_late(reason)
+        for sent in self._late:
+            if sent.at + GIVE_UP_AFTER_S < now:
+                sent.session.abort(f"{NOT_CONFIRMED}: no RECEIPT in {GIVE_UP_AFTER_S:g} s")
+
+    def come_back(self) -> list[Session]:
+        """Sessions that were set aside and owe nothing any more."""
+        self._forget()
+        back = [session for session in self._aside if not any(sent.session is session for sent in self._late)]
+        self._aside.difference_update(back)
+        return back
+
+    def aside(self) -> list[Session]:
+        """Those that are."""
+        return list(self._aside)
+
+    def _quiet_since(self) -> float:
+        return max(self._confirmed_at, self._sent[0].at)
+
+    def _forget(self) -> None:
+        while self._sent and self._sent[0].receipt.done():
+            self._sent.popleft()
+        if self._late:
+            self._late = [sent for sent in self._late if not sent.receipt.done()]
