@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from stompconsole.dashboard.views import audit, consumers, dead_letters, discarding, overview, probes, replays, workers
+from stompconsole.dashboard.views import (
+    audit,
+    consumers,
+    dead_letters,
+    discarding,
+    editing,
+    groups,
+    overview,
+    probes,
+    replays,
+    steering,
+    workers,
+)
 from stompconsole.dashboard.views.streaming import stream
 
 app_name = "stompconsole"
@@ -18,11 +30,19 @@ urlpatterns = [
     path("dead-letters/discard/", discarding.discard, name="discard"),
     path("dead-letters/undo/", discarding.undo, name="undo"),
     path("dead-letters/<uuid:pk>/", dead_letters.dead_letter, name="dead-letter"),
+    path("dead-letters/<uuid:pk>/edit/", editing.edit, name="dead-letter-edit"),
     path("dead-letters/<uuid:pk>/body/", dead_letters.dead_letter_body, name="dead-letter-body"),
+    path("groups/", groups.groups, name="groups"),
+    path("groups/<int:pk>/", groups.group, name="group"),
+    path("groups/<int:pk>/tend/", groups.tend, name="group-tend"),
     path("replays/", replays.replays, name="replays"),
     path("replays/new/", replays.plan, name="replay-plan"),
     path("replays/<int:pk>/", replays.replay, name="replay"),
-    path("replays/<int:pk>/cancel/", replays.cancel, name="replay-cancel"),
+    path("replays/<int:pk>/pause/", steering.pause, name="replay-pause"),
+    path("replays/<int:pk>/resume/", steering.resume, name="replay-resume"),
+    path("replays/<int:pk>/rate/", steering.rate, name="replay-rate"),
+    path("replays/<int:pk>/canary/", steering.end_canary, name="replay-end-canary"),
+    path("replays/<int:pk>/cancel/", steering.cancel, name="replay-cancel"),
     path("workers/", workers.workers, name="workers"),
     path("audit/", audit.audit, name="audit"),
     path("stream/", stream, name="stream"),

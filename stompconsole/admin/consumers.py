@@ -98,7 +98,10 @@ class ConsumerAdmin(AuditedAdmin):
                 "When a handler fails",
                 {"fields": ["max_attempts", ("retry_first_delay_s", "retry_factor", "retry_max_delay_s")]},
             ),
-            ("Dead letters", {"fields": ["dead_letter_destination", "capture"]}),
+            (
+                "Dead letters",
+                {"fields": ["dead_letter_destination", "capture", ("keep_days", "keep_count", "keep_bytes")]},
+            ),
             (
                 "Rarely needed",
                 {

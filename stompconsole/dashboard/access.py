@@ -8,7 +8,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 
 from stompconsole.dashboard import shell
 from stompconsole.dashboard.links import login_url
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 SEE = "stompconsole.view_console"
 OPERATE = "stompconsole.operate_consumer"
 REPLAY = "stompconsole.replay_deadletter"
 DISCARD = "stompconsole.discard_deadletter"
+EDIT = "stompconsole.edit_deadletter"
+TEND = "stompconsole.edit_failuregroup"
 
 
 def console_view(*permissions: str) -> Callable[[View[P]], View[P]]:
@@ -30,7 +33,7 @@ def console_view(*permissions: str) -> Callable[[View[P]], View[P]]:
 
     def decorate(view: View[P]) -> View[P]:
         @wraps(view)
-        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path(), login_url())
             lacking = [name for name in (SEE, *permissions) if not request.user.has_perm(name)]

@@ -30,6 +30,8 @@ _TONES: dict[str, str] = {
     DeadLetterState.PROCESSED: "ok",
     DeadLetterState.DISCARDED: "quiet",
     ReplayState.WAITING: "info",
+    ReplayState.PAUSED: "quiet",
+    ReplayState.STOPPED: "warn",
     ReplayState.DONE: "ok",
     ReplayState.CANCELLED: "quiet",
     ReplayItemState.FAILED_AGAIN: "bad",

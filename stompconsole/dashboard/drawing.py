@@ -17,8 +17,9 @@ _QUIET_SCALE = 0.5
 """A line never fills its box for less than this many messages a second."""
 
 
-def spark(values: Sequence[float], label: str) -> SafeString:
-    """A filled line over its own scale. ``label`` says to a screen reader what it shows."""
+def spark(values: Sequence[float], label: str, *, unit: str = "a second") -> SafeString:
+    """A filled line over its own scale. ``label`` says to a screen reader what it shows, ``unit`` of what it is so
+    many."""
     if not any(values):
         return format_html(
             '<svg class="spark flat" viewBox="0 0 {w} {h}" role="img" aria-label="{label}: nothing">'
@@ -30,12 +31,13 @@ def spark(values: Sequence[float], label: str) -> SafeString:
         )
     line = path(values, SPARK_WIDTH, SPARK_HEIGHT, max(*values, _QUIET_SCALE))
     return format_html(
-        '<svg class="spark" viewBox="0 0 {w} {h}" role="img" aria-label="{label}, at most {top} a second">'
+        '<svg class="spark" viewBox="0 0 {w} {h}" role="img" aria-label="{label}, at most {top} {unit}">'
         '<path class="area" d="{line}V{h}H0Z"/><path class="line" d="{line}"/></svg>',
         w=SPARK_WIDTH,
         h=SPARK_HEIGHT,
         label=label,
-        top=f"{max(values):.1f}",
+        top=f"{max(values):.1f}".removesuffix(".0") if unit != "a second" else f"{max(values):.1f}",
+        unit=unit,
         line=line,
     )
 

@@ -8,17 +8,21 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count
 from django.template.loader import render_to_string
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from stompconsole.dashboard import formats
 from stompconsole.dashboard.drawing import split_bar
 from stompconsole.dashboard.paging import NOT_IN_LISTS
 from stompconsole.dashboard.stream.fragments import Fragments
+from stompconsole.deadletters.plans import Plan
 from stompconsole.models import Replay, ReplayItem, ReplayItemState, ReplayState
 
 ITEMS_SHOWN = 20
 RATE_OVER = timedelta(seconds=10)
 UNDER_WAY = (ReplayState.WAITING, ReplayState.RUNNING)
+RESTING = (ReplayState.PAUSED, ReplayState.STOPPED)
+DOUBTFUL_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +44,18 @@ class Progress:
 
     @property
     def under_way(self) -> bool:
-        """Whether it can still be cancelled."""
+        """Whether it is sent, or about to be."""
         return self.replay.state in UNDER_WAY
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it can still be cancelled."""
+        return self.under_way or self.replay.state in RESTING
 
     @property
     def pending(self) -> bool:
         """Whether anything of it is still open."""
-        return self.under_way or self.sent > 0
+        return self.unfinished or self.sent > 0
 
     @property
     def bar(self) -> SafeString:
@@ -153,8 +162,40 @@ def fragments(progress: Progress, now: datetime) -> Fragments:
         "troubles": troubles_html(progress),
         "items": items_html(progress.replay),
         "sentence": progress.sentence,
-        "cancel-state": "" if progress.under_way else SafeString("<i hidden data-over></i>"),
+        "doubtful": doubtful_html(progress.replay),
+        "replay-state": state_html(progress),
     }
+
+
+def state_html(progress: Progress) -> SafeString:
+    """What decides which controls are there: forms that are open keep what is typed into them."""
+    words = [
+        *(["data-going"] if progress.under_way else []),
+        *(["data-resting"] if progress.replay.state in RESTING else []),
+        *(["data-canary"] if progress.unfinished and progress.replay.canary else []),
+    ]
+    return format_html("<i hidden {}></i>", SafeString(" ".join(words)))
+
+
+def plan_of(replay: Replay) -> str:
+    """The plan it goes by, in words; "" for everything at once."""
+    return Plan(
+        destination=replay.destination,
+        rate=replay.rate,
+        canary=tuple(replay.canary),
+        stop_above_percent=replay.stop_above_percent,
+        stop_on_same=replay.stop_on_same,
+        start_at=replay.start_at,
+    ).describe()
+
+
+def doubtful_html(replay: Replay) -> str:
+    """Which messages may have been sent twice, by id; "" when none."""
+    found = replay.items.filter(doubtful=True)
+    ids = list(found.order_by("pk").values_list("dead_letter_id", flat=True)[:DOUBTFUL_SHOWN])
+    if not ids:
+        return ""
+    return render_to_string("stompconsole/parts/doubtful.html", {"ids": ids, "count": found.count()})
 
 
 def summary_html(progress: Progress, now: datetime) -> str:

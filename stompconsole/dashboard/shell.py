@@ -27,6 +27,8 @@ class May:
     operate: bool
     replay: bool
     discard: bool
+    tend: bool
+    edit: bool
 
     @classmethod
     def of(cls, request: HttpRequest) -> May:
@@ -37,6 +39,8 @@ class May:
             operate=has("stompconsole.operate_consumer"),
             replay=has("stompconsole.replay_deadletter"),
             discard=has("stompconsole.discard_deadletter"),
+            edit=has("stompconsole.edit_deadletter"),
+            tend=has("stompconsole.edit_failuregroup"),
         )
 
 

@@ -1,4 +1,4 @@
-"""The tabs of the dead letters: one for each state, and how a list's URL is written."""
+"""The tabs of the dead letters: groups, one for each state, and how a list's URL is written."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
+from django.urls import reverse
+
+from stompconsole.dashboard import formats
+from stompconsole.deadletters.counting import Counts
 from stompconsole.deadletters.selection import Filters
 from stompconsole.models import DeadLetterState
 
@@ -23,11 +27,11 @@ _LABELS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tab:
-    """One tab: what it lists, how many, where it leads."""
+    """One tab: what it lists, how many in words, where it leads."""
 
     label: str
-    count: int
-    query: str
+    count: str
+    href: str
     current: bool
 
 
@@ -46,12 +50,19 @@ def list_query(filters: Filters) -> str:
     return "&".join(part for part in (state, rest) if part)
 
 
-def tabs(filters: Filters, counts: Mapping[str, int]) -> list[Tab]:
-    """A tab for each state, and one for all."""
-    each = [_tab(_LABELS[state], filters, state, counts.get(state, 0)) for state in DeadLetterState]
-    return [*each, _tab("All", filters, "", sum(counts.values()))]
+def tabs(filters: Filters | None, counts: Counts) -> list[Tab]:
+    """Groups, a tab for each state, and one for all. ``filters`` are those of the list, None on the groups' page."""
+    own = filters or Filters()
+    groups = Tab(label="Groups", count="", href=reverse("stompconsole:groups"), current=filters is None)
+    each = [_tab(_LABELS[state], own, state, counts, filters is not None) for state in DeadLetterState]
+    return [groups, *each, _tab("All", own, "", counts, filters is not None)]
 
 
-def _tab(label: str, filters: Filters, state: str, count: int) -> Tab:
-    query = list_query(replace(filters, state=state))
-    return Tab(label=label, count=count, query=query, current=filters.state == state)
+def _tab(label: str, filters: Filters, state: str, counts: Counts, listed: bool) -> Tab:  # noqa: FBT001
+    more = "" if counts.complete else "+"
+    return Tab(
+        label=label,
+        count=f"{formats.number(counts.of(state))}{more}",
+        href=f"{reverse('stompconsole:dead-letters')}?{list_query(replace(filters, state=state))}",
+        current=listed and filters.state == state,
+    )

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from stompconsole.brokers import Dialect
 from stompconsole.conf import settings_now
@@ -19,6 +20,9 @@ from stompconsole.delivery.envelope import Envelope
 
 BY_THE_BROKER = "dead-lettered by the broker"
 """The error type of a message that the broker itself gave up on."""
+
+MAX_DOCUMENT = 64 * 1024
+"""Bytes of a body up to which its JSON paths can be searched."""
 
 _NAMESPACE = uuid.UUID("5f0c1f5e-6f0b-5d0c-9a3e-2b1d6c1a7e44")
 _PLAIN = Dialect()
@@ -51,6 +55,7 @@ class Captured:
     headers: dict[str, str]
     body: bytes
     search_text: str
+    document: Any
     death: Death
     first_failed_at: datetime
     failed_at: datetime
@@ -62,6 +67,8 @@ def captured(headers: Mapping[str, str], body: bytes, destination: str, dialect:
     origin = _destination(ours.origin if ours else "") or _destination(dialect.origin(headers))
     failed_at = storable.moment(ours.failed_at, now) if ours else now
     foreign = _foreign_id(headers, destination, origin, dialect)
+    death = _death(ours) if ours else _death_by_broker(headers, dialect)
+    message_id = storable.text((ours.message_id if ours else "") or headers.get("message-id", ""), 500)
     return Captured(
         dead_letter_id=_uuid(headers.get(envelope.DEAD_LETTER_ID)) or foreign,
         failure_id=_uuid(ours.failure_id if ours else "") or uuid.uuid5(foreign, "failure"),
@@ -69,11 +76,19 @@ def captured(headers: Mapping[str, str], body: bytes, destination: str, dialect:
         consumer=storable.text(headers.get(envelope.CONSUMER, ""), 50),
         origin=origin,
         destination=storable.text(destination, 500),
-        message_id=storable.text((ours.message_id if ours else "") or headers.get("message-id", ""), 500),
+        message_id=message_id,
         headers=storable.headers(headers),
         body=body,
-        search_text=storable.searchable(body, settings_now().search_text_bytes),
-        death=_death(ours) if ours else _death_by_broker(headers, dialect),
+        search_text=storable.search_text(
+            body,
+            settings_now().search_text_bytes,
+            death.error_type,
+            death.error_message,
+            headers.get("correlation-id", "")[:255],
+            message_id,
+        ),
+        document=storable.document(body, MAX_DOCUMENT),
+        death=death,
         first_failed_at=storable.moment(ours.first_failed_at, now) if ours else now,
         failed_at=failed_at,
     )

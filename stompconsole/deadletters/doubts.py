@@ -25,8 +25,12 @@ def write(
     cleared: Collection[uuid.UUID],
 ) -> None:
     """Say of items that they are in doubt, that they were sent again, or nothing any more. Safe to repeat."""
-    for dead_letter_ids, note in ((in_doubt, UNCONFIRMED), (repeated, REPEATED), (cleared, "")):
+    for dead_letter_ids, fields in (
+        (in_doubt, {"note": UNCONFIRMED}),
+        (repeated, {"note": REPEATED, "doubtful": True}),
+        (cleared, {"note": ""}),
+    ):
         if dead_letter_ids:
             items = ReplayItem.objects.filter(replay_id=replay_id, dead_letter_id__in=dead_letter_ids)
             # The outcome may be there already, and a skipped one has a reason of its own.
-            items.exclude(state=ReplayItemState.SKIPPED).update(note=note)
+            items.exclude(state=ReplayItemState.SKIPPED).update(**fields)

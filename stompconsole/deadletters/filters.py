@@ -6,41 +6,54 @@ sense matches nothing: a slip in a URL must never widen what is replayed or disc
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, fields
+from datetime import date, datetime, time, timedelta
 from urllib.parse import urlencode
 
 from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
 
 from stompconsole.brokers.subscribing import TOPIC
-from stompconsole.deadletters import reach
-from stompconsole.models import Consumer, DeadLetter, DeadLetterState
+from stompconsole.deadletters import reach, searching
+from stompconsole.models import Consumer, DeadLetter, DeadLetterState, FailureGroup
 
 MAX_FILTER_CHARS = 200
 MAX_GROUPS = 20
 
+NONE = "(none)"
+"""In a URL: those that have no error type, origin or worker; nothing at all does not filter."""
+
+_LIMITS = {"error_type": 255, "origin": 500, "worker": 300, "text": 500}
+_BOUNDS = {"failed_after": "failed_at__gte", "failed_before": "failed_at__lt"}
+_SPAN = re.compile(r"(?P<number>\d{1,6})(?P<unit>[smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Which dead letters. An empty field does not filter. ``text`` is looked for in error, body and ids."""
+    """Which dead letters. An empty field does not filter. ``text`` is a search, see ``searching``; ``group`` the id of
+    a failure group; ``failed_after`` and ``failed_before`` bound the time of the last failure: ISO 8601, or a span
+    back from now such as ``90m``, ``24h`` or ``7d``."""
 
     consumer: str = ""
     state: str = ""
     text: str = ""
     error_type: str = ""
+    group: str = ""
+    origin: str = ""
+    worker: str = ""
+    day: str = ""
+    failed_after: str = ""
+    failed_before: str = ""
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Filters:
         """From ``request.GET``, ``request.POST`` or a dict; other names are ignored, NULs taken out."""
-        return cls(
-            consumer=_clean(query.get("consumer")),
-            state=_clean(query.get("state")),
-            text=_clean(query.get("text")),
-            error_type=_clean(query.get("error_type"), 255),
-        )
+        return cls(**{field.name: _clean(query.get(field.name), _LIMITS.get(field.name)) for field in fields(cls)})
 
     def query_string(self) -> str:
         """As a URL's query, fields that do not filter left out."""
@@ -53,11 +66,30 @@ class Filters:
             rows = rows.filter(self._of_consumer())
         if self.state:
             rows = rows.filter(state=self.state)
-        if self.error_type:
-            rows = rows.filter(error_type=self.error_type)
-        if self.text:
-            rows = rows.filter(_mentions(self.text))
-        return rows
+        for name in ("error_type", "origin", "worker"):
+            if value := getattr(self, name):
+                rows = rows.filter(**{name: "" if value == NONE else value})
+        if self.group:
+            rows = rows.filter(group=int(self.group)) if _is_id(self.group) else rows.none()
+        if self.day:
+            day = _day(self.day)
+            rows = rows.none() if day is None else rows.filter(day=day)
+        for name, lookup in _BOUNDS.items():
+            if text := getattr(self, name):
+                at = moment(text)
+                rows = rows.none() if at is None else rows.filter(**{lookup: at})
+        return searching.search(rows, self.text)
+
+    def problems(self) -> tuple[str, ...]:
+        """What of this makes no sense and therefore finds nothing, a sentence each."""
+        told = [f"group {self.group!r} is no id of a failure group."] if self.group and not _is_id(self.group) else []
+        if self.day and _day(self.day) is None:
+            told.append(f"day {self.day!r} is no day: write it as 2026-11-23.")
+        for name in _BOUNDS:
+            text = getattr(self, name)
+            if text and moment(text) is None:
+                told.append(f"{name} {text!r} is no time: write 2026-11-23, 2026-11-23T14:00, or 90m, 24h, 7d back.")
+        return (*told, *searching.problems(self.text))
 
     def frozen(self, as_of: datetime) -> QuerySet[DeadLetter]:
         """What matches and has been dead without a break since ``as_of``: never more than was dead then."""
@@ -68,6 +100,12 @@ class Filters:
         parts = [
             f"of {self.consumer}" if self.consumer else "",
             f"with error {self.error_type}" if self.error_type else "",
+            f"of “{_title(self.group)}”" if self.group else "",
+            f"from {self.origin}" if self.origin else "",
+            f"of worker {self.worker}" if self.worker else "",
+            f"of {self.day}" if self.day else "",
+            f"failed after {self.failed_after}" if self.failed_after else "",
+            f"failed before {self.failed_before}" if self.failed_before else "",
             f"mentioning “{self.text}”" if self.text else "",
         ]
         return " ".join(["dead letters", *filter(None, parts)])
@@ -140,20 +178,36 @@ def _groups(rows: QuerySet[DeadLetter], field: str) -> tuple[Group, ...]:
     return tuple(Group(label=label, count=count) for label, count in counted[:MAX_GROUPS])
 
 
-def _mentions(text: str) -> Q:
-    found = (
-        Q(error_type__icontains=text)
-        | Q(error_message__icontains=text)
-        | Q(search_text__icontains=text)
-        | Q(correlation_id__icontains=text)
-        | Q(message_id__icontains=text)
-    )
+def _title(group: str) -> str:
+    found = FailureGroup.objects.filter(pk=int(group)).first() if _is_id(group) else None
+    return str(found)[:200] if found is not None else f"group {group}"
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def _day(text: str) -> date | None:
     try:
-        return found | Q(pk=uuid.UUID(text))
+        return parse_date(text)
     except ValueError:
-        return found
+        return None
 
 
-def _clean(value: str | None, limit: int = MAX_FILTER_CHARS) -> str:
+def moment(text: str) -> datetime | None:
+    """A time as it stands in a URL: ISO 8601, or a span back from now; None for anything else."""
+    if span := _SPAN.fullmatch(text):
+        return timezone.now() - timedelta(seconds=int(span["number"]) * _SECONDS[span["unit"]])
+    try:
+        day = _day(text)
+        found = datetime.combine(day, time()) if day is not None else parse_datetime(text)
+    except ValueError:
+        return None
+    if found is None or found.year < 2:
+        return None
+    return found if timezone.is_aware(found) else timezone.make_aware(found)
+
+
+def _clean(value: str | None, limit: int | None) -> str:
     # Lone surrogates, as a broken percent-encoding can leave them, have no UTF-8 and would fail in the database.
-    return (value or "").replace("\0", "").encode(errors="ignore").decode().strip()[:limit]
+    return (value or "").replace("\0", "").encode(errors="ignore").decode().strip()[: limit or MAX_FILTER_CHARS]

@@ -17,7 +17,8 @@ from django.db.models.constants import OnConflict
 from django.utils import timezone
 
 from stompconsole.deadletters import storable, transitions
-from stompconsole.models import DeadLetter, DeadLetterState, Replay, ReplayItem, ReplayItemState
+from stompconsole.deadletters.plans import Plan
+from stompconsole.models import DeadLetter, DeadLetterState, FailureGroup, Replay, ReplayItem, ReplayItemState
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -26,9 +27,20 @@ if TYPE_CHECKING:
 IDS_PER_QUERY = 500
 
 
-def begin(selection: str, reason: str, actor: User | None) -> Replay:
+def begin(selection: str, reason: str, actor: User | None, plan: Plan, group: FailureGroup | None = None) -> Replay:
     """The replay's row. Written before anything is read: on SQLite it makes its transaction the one writer."""
-    return Replay.objects.create(selection=selection[:500], reason=storable.text(reason, 200), created_by=actor)
+    return Replay.objects.create(
+        selection=selection[:500],
+        reason=storable.text(reason, 200),
+        created_by=actor,
+        group=group,
+        destination=plan.destination,
+        rate=plan.rate,
+        canary=list(plan.canary),
+        stop_above_percent=plan.stop_above_percent,
+        stop_on_same=plan.stop_on_same,
+        start_at=plan.start_at,
+    )
 
 
 def freeze(replay: Replay, choices: Iterable[QuerySet[DeadLetter]]) -> int:
@@ -42,8 +54,9 @@ def freeze(replay: Replay, choices: Iterable[QuerySet[DeadLetter]]) -> int:
     states = frozen.values_list("pk", "state").iterator(chunk_size=2_000)
     for ids in _portions([pk for pk, state in states if state != DeadLetterState.DEAD]):
         items.filter(dead_letter_id__in=ids).delete()
-    replay.total = frozen.update(state=DeadLetterState.REPLAYING, state_at=timezone.now())
+    replay.total = transitions.turn(frozen, DeadLetterState.REPLAYING, timezone.now())
     replay.save(update_fields=["total"])
+    FailureGroup.objects.filter(pk__in=items.order_by().values("group").distinct()).update(last_replay=replay)
     return replay.total
 
 
@@ -63,20 +76,29 @@ def _insert_items(replay: Replay, rows: QuerySet[DeadLetter]) -> None:
     In the order of ids, so that two of these over the same rows wait for each other one way round.
     """
     try:
-        select, params = rows.order_by().values("id").query.get_compiler(connection=connection).as_sql()
+        select, params = rows.order_by().values("id", "group_id").query.get_compiler(connection=connection).as_sql()
     except EmptyResultSet:
         return
     quote, meta = connection.ops.quote_name, ReplayItem._meta  # noqa: SLF001 - Django's documented model API
-    values: dict[str, Any] = {"replay": replay.pk, "state": ReplayItemState.WAITING.value, "active": True, "note": ""}
+    # Every column that takes no NULL: SQLite would ignore the row over it, as over the constraint.
+    values: dict[str, Any] = {
+        "replay": replay.pk,
+        "state": ReplayItemState.WAITING.value,
+        "active": True,
+        "doubtful": False,
+        "note": "",
+    }
     by_name = {field.name: field for field in meta.concrete_fields}
-    fields = [by_name[name] for name in ("dead_letter", *values)]
+    fields = [by_name[name] for name in ("dead_letter", "group", *values)]
     columns = ", ".join(quote(str(field.column)) for field in fields)
+    places = ", ".join(["%s"] * len(values))
     insert = connection.ops.insert_statement(on_conflict=OnConflict.IGNORE)
     suffix = connection.ops.on_conflict_suffix_sql(fields, OnConflict.IGNORE, [], [])
     # "WHERE 1 = 1": without it SQLite takes ON CONFLICT for the condition of a join.
     sql = (
         f"{insert} {quote(meta.db_table)} ({columns}) "  # noqa: S608 - names of our own model
-        f"SELECT chosen.{quote('id')}, %s, %s, %s, %s FROM ({select}) chosen WHERE 1 = 1 ORDER BY 1 {suffix}"
+        f"SELECT chosen.{quote('id')}, chosen.{quote('group_id')}, {places} FROM ({select}) chosen"
+        f" WHERE 1 = 1 ORDER BY 1 {suffix}"
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [*values.values(), *params])

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -20,6 +20,7 @@ from stompconsole import audit
 from stompconsole.audit import Action
 from stompconsole.brokers import Wanted
 from stompconsole.deadletters import reach, storable, transitions
+from stompconsole.deadletters.judging import Course, Outcomes, Rules, judge
 from stompconsole.deadletters.outcomes import progress
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import ConfigurationError
@@ -75,7 +76,8 @@ def take(worker_id: uuid.UUID, lease_s: float, carrying: Collection[int]) -> int
     ``carrying`` are those that this worker carries out now.
     """
     free = Q(lease_until=None) | Q(lease_until__lt=Now()) | Q(worker=None) | Q(worker_id=worker_id)
-    unclaimed = Replay.objects.filter(_UNFINISHED, free).exclude(pk__in=carrying)
+    due = Q(start_at=None) | Q(start_at__lte=Now())
+    unclaimed = Replay.objects.filter(_UNFINISHED, free, due).exclude(pk__in=carrying)
     for pk in unclaimed.order_by("pk").values_list("pk", flat=True)[:10]:
         lease_until = Now() + timedelta(seconds=lease_s)
         if Replay.objects.filter(_UNFINISHED, free, pk=pk).update(worker_id=worker_id, lease_until=lease_until):
@@ -84,12 +86,26 @@ def take(worker_id: uuid.UUID, lease_s: float, carrying: Collection[int]) -> int
     return None
 
 
-def renew(replay_id: int, worker_id: uuid.UUID, lease_s: float) -> ReplayState | None:
-    """Prolong the lease; the replay's state, or None if another worker has it or it is gone."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """What an operator wants of a replay now."""
+
+    state: ReplayState
+    rate: float | None
+
+
+def renew(replay_id: int, worker_id: uuid.UUID, lease_s: float) -> Orders | None:
+    """Prolong the lease; what is wanted of the replay, or None if another worker has it or it is gone."""
     held = Replay.objects.filter(pk=replay_id, worker_id=worker_id)
     if not held.update(lease_until=Now() + timedelta(seconds=lease_s)):
         return None
-    return ReplayState(held.values_list("state", flat=True).get())
+    return orders(replay_id)
+
+
+def orders(replay_id: int) -> Orders | None:
+    """What is wanted of a replay; None if it is gone."""
+    found = Replay.objects.filter(pk=replay_id).values("state", "rate").first()
+    return None if found is None else Orders(state=ReplayState(found["state"]), rate=found["rate"])
 
 
 def give_up_lease(replay_id: int, worker_id: uuid.UUID) -> None:
@@ -97,31 +113,38 @@ def give_up_lease(replay_id: int, worker_id: uuid.UUID) -> None:
     Replay.objects.filter(pk=replay_id, worker_id=worker_id).update(worker=None, lease_until=Now())
 
 
-def portion(replay_id: int, after_item: int, without: Collection[str]) -> Portion:
-    """The next waiting items after ``after_item``, in the order they were chosen, less those of the brokers in
-    ``without``. Empty once the replay is cancelled."""
-    chosen = _next_items(replay_id, after_item, without)
-    items = ReplayItem.objects.filter(pk__in=chosen).select_related("dead_letter__consumer__broker").order_by("pk")
+def portion(replay_id: int, after_item: int, without: Collection[str], most: int = PORTION) -> Portion:
+    """The next waiting items after ``after_item``, ``most`` of them at most, in the order they were chosen, less those
+    of the brokers in ``without``. Empty once the replay is not running any more. They are taken to be sent from now
+    on: whoever is given one of them again may be sending it a second time."""
+    chosen = _next_items(replay_id, after_item, without, most)
+    related = ("replay", "edit", "dead_letter__consumer__broker")
+    items = ReplayItem.objects.filter(pk__in=chosen).select_related(*related).order_by("pk")
     result = Portion(last_item=chosen[-1] if chosen else 0)
     specs: dict[int, BrokerSpec] = {}
     for item in items:
         dead_letter = item.dead_letter
         if dead_letter.consumer is None:
             result.unsendable[dead_letter.pk] = CONSUMER_DELETED
-        elif not dead_letter.origin:
+        elif not (item.replay.destination or dead_letter.origin):
             result.unsendable[dead_letter.pk] = NO_ORIGIN
         elif (broker := _spec(dead_letter.consumer.broker, specs, result)) is not None:
             result.outgoing.append(_outgoing(item, dead_letter.consumer, broker))
+    _begin([message.item_id for message in result.outgoing])
     return result
 
 
-def _next_items(replay_id: int, after_item: int, without: Collection[str]) -> list[int]:
+def _begin(item_ids: Sequence[int]) -> None:
+    ReplayItem.objects.filter(pk__in=item_ids).update(begun_at=timezone.now())
+
+
+def _next_items(replay_id: int, after_item: int, without: Collection[str], most: int) -> list[int]:
     if not Replay.objects.filter(pk=replay_id, state=ReplayState.RUNNING).exists():
         return []
     waiting = ReplayItem.objects.filter(replay_id=replay_id, state=ReplayItemState.WAITING, pk__gt=after_item)
     if without:
         waiting = waiting.exclude(dead_letter__consumer__broker__name__in=without)
-    items = list(waiting.order_by("pk").values_list("pk", "dead_letter_id")[:PORTION])
+    items = list(waiting.order_by("pk").values_list("pk", "dead_letter_id")[: min(most, PORTION)])
     sizes = dict(transitions.by_id([pk for _, pk in items]).values_list("pk", "body_size"))
     chosen: list[int] = []
     size = 0
@@ -145,23 +168,41 @@ def _spec(broker: Broker, specs: dict[int, BrokerSpec], result: Portion) -> Brok
 
 def _outgoing(item: ReplayItem, consumer: Consumer, broker: BrokerSpec) -> Outgoing:
     dead_letter = item.dead_letter
+    message = item.edit or dead_letter
     return Outgoing(
         item_id=item.pk,
         dead_letter_id=dead_letter.pk,
         broker=broker,
         consumer=consumer.name,
-        wanted=reach.subscription(consumer, dead_letter.origin),
-        in_doubt=bool(item.note),
-        headers=dead_letter.headers,
-        body=bytes(dead_letter.body),
+        wanted=_wanted(item, consumer),
+        in_doubt=bool(item.note) or item.begun_at is not None,
+        headers=message.headers,
+        body=bytes(message.body),
     )
 
 
-def record(replay_id: int, sent: Sequence[uuid.UUID], skipped: Iterable[tuple[uuid.UUID, str]]) -> None:
-    """What the broker has confirmed, and what it will never take with why. Safe to repeat."""
+def _wanted(item: ReplayItem, consumer: Consumer) -> Wanted:
+    if item.replay.destination:
+        return Wanted(destination=item.replay.destination, prefetch=1)
+    return reach.subscription(consumer, item.dead_letter.origin)
+
+
+def record(
+    replay_id: int,
+    sent: Sequence[uuid.UUID],
+    skipped: Iterable[tuple[uuid.UUID, str]],
+    unsent: Sequence[uuid.UUID] = (),
+) -> None:
+    """What the broker has confirmed, what it will never take with why, and what has certainly not been sent yet.
+
+    Safe to repeat.
+    """
     now = timezone.now()
     if sent:
         transitions.mark_sent(replay_id, sent, now)
+    if unsent:
+        waiting = ReplayItem.objects.filter(replay_id=replay_id, state=ReplayItemState.WAITING)
+        waiting.filter(dead_letter_id__in=unsent).update(begun_at=None)
     by_note: dict[str, list[uuid.UUID]] = {}
     for dead_letter_id, note in skipped:
         by_note.setdefault(storable.text(note, MAX_NOTE), []).append(dead_letter_id)
@@ -173,6 +214,44 @@ def say(replay_id: int, worker_id: uuid.UUID, note: str) -> None:
     """Why it waits, in words; empty when all is well."""
     running = Replay.objects.filter(pk=replay_id, worker_id=worker_id, state=ReplayState.RUNNING)
     running.update(note=storable.text(note, MAX_NOTE))
+
+
+def course(replay_id: int, worker_id: uuid.UUID) -> Course | None:
+    """How a replay may go on, by its rules and the outcomes so far; None when it has no rules.
+
+    Writes down what follows: the step of its canary, and that it is stopped.
+    """
+    replay = Replay.objects.get(pk=replay_id)
+    rules = Rules(canary=replay.canary, stop_above_percent=replay.stop_above_percent, stop_on_same=replay.stop_on_same)
+    if not rules.judges:
+        return None
+    all_of_it = _outcomes(replay.items.all())
+    lately = _outcomes(replay.items.filter(outcome_at__gt=replay.judged_since)) if replay.judged_since else all_of_it
+    found = judge(rules, replay.step, all_of_it, lately)
+    running = Replay.objects.filter(pk=replay_id, worker_id=worker_id, state=ReplayState.RUNNING)
+    if found.stop:
+        _stop(running, replay, found.stop)
+    elif found.step != replay.step:
+        running.update(step=found.step)
+    return found
+
+
+@transaction.atomic
+def _stop(running: QuerySet[Replay], replay: Replay, why: str) -> None:
+    if running.update(state=ReplayState.STOPPED, note=why):
+        audit.record(Action.REPLAY_STOPPED, f"replay {replay.pk}", actor=None, detail=why)
+
+
+def _outcomes(items: QuerySet[ReplayItem]) -> Outcomes:
+    same = Q(state=ReplayItemState.FAILED_AGAIN, group__isnull=False, dead_letter__group=F("group"))
+    return Outcomes(
+        **items.aggregate(
+            unknown=Count("pk", filter=Q(state=ReplayItemState.SENT)),
+            processed=Count("pk", filter=Q(state=ReplayItemState.PROCESSED)),
+            failed_again=Count("pk", filter=Q(state=ReplayItemState.FAILED_AGAIN)),
+            same=Count("pk", filter=same),
+        )
+    )
 
 
 @transaction.atomic

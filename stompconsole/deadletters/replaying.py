@@ -21,6 +21,9 @@ from django.db import Error
 
 from stompconsole.conf import settings_now
 from stompconsole.deadletters import doubts, replay_rows
+from stompconsole.deadletters.judging import Course
+from stompconsole.deadletters.pacing import Pace
+from stompconsole.deadletters.replay_rows import Orders
 from stompconsole.deadletters.resending import Resender, Results
 from stompconsole.delivery.sender import Senders
 from stompconsole.models import ReplayState
@@ -34,6 +37,9 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
 RENEW_EVERY_S = 1.0
 """How often a lease is renewed, at most a third of it; a cancelled replay is noticed as soon."""
+
+JUDGE_EVERY_S = 0.5
+"""How often outcomes are counted for the stop rule, and waited for by a canary."""
 
 WRITE_TRIES_AT_STOP = 3
 
@@ -106,6 +112,9 @@ class _Run:
         self._note = ""
         self._resume_at = 0
         self._pause_s = FIRST_PAUSE_S
+        self._pace = Pace()
+        self._judged_at = 0.0
+        self._course: Course | None = None
 
     @property
     def _may_send(self) -> bool:
@@ -113,8 +122,12 @@ class _Run:
         return held and not self._stop.is_set()
 
     async def carry_out(self) -> None:
-        """Until it is done or cancelled, the lease is lost or the worker stops."""
+        """Until it is done, cancelled, paused or stopped, the lease is lost or the worker stops."""
         logger.info("replay %d is carried out by %s", self._replay_id, self._worker_name)
+        try:
+            self._obey(await self._rows(replay_rows.orders))
+        except Error as error:
+            logger.warning("replay %d waits for the database: %s", self._replay_id, error)
         keeper = asyncio.create_task(self._keep_lease())
         try:
             while self._may_send and not await self._went_through():
@@ -146,10 +159,13 @@ class _Run:
         trouble: dict[str, str] = {}
         after_item, self._resume_at = self._resume_at, 0
         while self._may_send:
-            portion = await self._rows(replay_rows.portion, after_item, tuple(trouble))
+            if not (most := await self._allowance()):
+                continue
+            portion = await self._rows(replay_rows.portion, after_item, tuple(trouble), most)
             if not portion.last_item:
                 break
             after_item = portion.last_item
+            self._pace.spend(len(portion.outgoing))
             # Once more: reading may have taken longer than the lease, and another worker be at it.
             results = await self._resender.send(portion.outgoing) if self._may_send else Results()
             if new_trouble := portion.trouble | results.trouble:
@@ -159,13 +175,42 @@ class _Run:
             await self._write_down(results, portion.unsendable)
         return trouble
 
+    async def _allowance(self) -> int:
+        """How many may be sent now; 0 when none may, after a rest."""
+        await self._judge()
+        if not self._may_send:
+            return 0
+        limit = self._course.may_send if self._course is not None else None
+        if limit == 0:
+            await self._say(self._course.waits if self._course is not None else "")
+            await _rest(JUDGE_EVERY_S, self._stop, self._changed)
+            return 0
+        await self._say("")
+        if not (most := self._pace.allowed(replay_rows.PORTION)):
+            # Not much longer: the rate may be changed meanwhile.
+            await _rest(min(self._pace.wait_s(), RENEW_EVERY_S), self._stop, self._changed)
+            return 0
+        return most if limit is None else min(most, limit)
+
+    async def _judge(self) -> None:
+        # Counting the items of a large replay takes a while: no more often than it may change the course, but for
+        # the steps of a canary, which must never be exceeded.
+        bounded = self._course is not None and self._course.may_send is not None
+        if not bounded and time.monotonic() - self._judged_at < JUDGE_EVERY_S:
+            return
+        self._course = await self._rows(replay_rows.course, self._worker_id)
+        self._judged_at = time.monotonic()
+        if self._course is not None and self._course.stop:
+            logger.warning("replay %d is %s", self._replay_id, self._course.stop)
+            self._state = ReplayState.STOPPED
+
     async def _write_down(self, results: Results, unsendable: dict[uuid.UUID, str]) -> None:
         """Kept until the database takes it: a receipt that is not written down would be sent again."""
         skipped = [*results.refused.items(), *unsendable.items()]
         tries = 0
-        while results.sent or skipped or results.in_doubt:
+        while results.sent or skipped or results.unsent or results.in_doubt:
             try:
-                await self._rows(replay_rows.record, results.sent, skipped)
+                await self._rows(replay_rows.record, results.sent, skipped, results.unsent)
                 await self._rows(doubts.write, results.in_doubt, results.repeated, results.cleared)
             except Error as error:
                 tries += 1
@@ -178,12 +223,16 @@ class _Run:
                 return
 
     async def _wait_out(self, trouble: str) -> None:
-        if trouble != self._note:
-            self._note = trouble
-            await _in_database(replay_rows.say, self._replay_id, self._worker_id, trouble)
-            if trouble:
-                logger.warning("replay %d waits: %s", self._replay_id, trouble)
+        await self._say(trouble)
         await self._pause()
+
+    async def _say(self, why: str) -> None:
+        if why == self._note:
+            return
+        self._note = why
+        await self._rows(replay_rows.say, self._worker_id, why)
+        if why:
+            logger.warning("replay %d waits: %s", self._replay_id, why)
 
     async def _pause(self) -> None:
         await _rest(random.uniform(self._pause_s / 2, self._pause_s), self._stop, self._changed)  # noqa: S311
@@ -194,12 +243,20 @@ class _Run:
             await asyncio.sleep(min(RENEW_EVERY_S, self._lease_s / 3))
             asked_at = time.monotonic()
             try:
-                self._state = await self._rows(replay_rows.renew, self._worker_id, self._lease_s)
+                orders = await self._rows(replay_rows.renew, self._worker_id, self._lease_s)
             except Error as error:
                 logger.warning("the lease of replay %d can't be renewed: %s", self._replay_id, error)
             else:
                 self._held_until = asked_at + self._lease_s
+                self._obey(orders)
         self._changed.set()
+
+    def _obey(self, orders: Orders | None) -> None:
+        # What a stop rule has stopped here stays stopped, though the row may have been read before.
+        if self._state is ReplayState.RUNNING:
+            self._state = None if orders is None else orders.state
+        if orders is not None and orders.rate != self._pace.rate:
+            self._pace.change(orders.rate)
 
     async def _leave(self) -> None:
         try:

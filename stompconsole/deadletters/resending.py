@@ -52,11 +52,12 @@ class Results:
     """What became of a portion. Those neither sent nor refused stay waiting; ``trouble`` by broker says why,
     ``stuck_at`` is the item that was alone in flight when trouble came.
 
-    ``in_doubt`` were written and are not confirmed. Of those sent, ``repeated`` may have arrived twice, and
-    ``cleared`` were in doubt and did not.
+    ``in_doubt`` were written and are not confirmed, ``unsent`` the broker has certainly not been given. Of those sent,
+    ``repeated`` may have arrived twice, and ``cleared`` were in doubt and did not.
     """
 
     sent: list[uuid.UUID] = field(default_factory=list)
+    unsent: list[uuid.UUID] = field(default_factory=list)
     in_doubt: list[uuid.UUID] = field(default_factory=list)
     repeated: list[uuid.UUID] = field(default_factory=list)
     cleared: list[uuid.UUID] = field(default_factory=list)
@@ -93,7 +94,14 @@ class Resender:
         portions = {broker: list(group) for broker, group in groupby(ordered, key=lambda message: message.broker)}
         await asyncio.gather(*(self._send_to(broker, group, results) for broker, group in portions.items()))
         settled = {*results.sent, *results.refused}
-        results.in_doubt = list((self._late.keys() | self._unknown) - settled - self._told)
+        unknown = self._late.keys() | self._unknown
+        results.in_doubt = list(unknown - settled - self._told)
+        results.unsent = [
+            message.dead_letter_id
+            for message in messages
+            # What was in doubt before stays so: another worker may have sent it.
+            if not message.in_doubt and message.dead_letter_id not in settled | unknown
+        ]
         self._told.update(results.in_doubt)
         return results
 

@@ -1,4 +1,4 @@
-"""What an operator does with dead letters: replay, cancel, discard, undo. Each act is one transaction and is audited.
+"""What an operator does with dead letters: replay, discard, undo. Each act is one transaction and is audited.
 
 A choice is frozen to ids when it is confirmed. What another operator took in the meantime is skipped and counted;
 should more match than was counted, nothing is done. Owns no permissions: views check them. Sends nothing: a replay is a
@@ -14,8 +14,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import Q
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from stompconsole import audit
@@ -23,7 +21,8 @@ from stompconsole.audit import Action
 from stompconsole.conf import settings_now
 from stompconsole.deadletters import freezing, storable, transitions
 from stompconsole.deadletters.filters import Filters, Group, Preview, preview, preview_of
-from stompconsole.models import Consumer, DeadLetter, Replay, ReplayState
+from stompconsole.deadletters.plans import PLAIN, Plan
+from stompconsole.models import Consumer, DeadLetter, Replay
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -34,7 +33,6 @@ __all__ = [
     "Group",
     "Planned",
     "Preview",
-    "cancel_replay",
     "discard_matching",
     "discard_selected",
     "preview",
@@ -76,25 +74,32 @@ class _By:
     actor: User | None
     reason: str = ""
     remote_address: str | None = None
+    actor_name: str = ""
 
     @property
     def name(self) -> str:
-        return self.actor.get_username() if self.actor is not None else "the system"
+        return self.actor.get_username() if self.actor is not None else self.actor_name or "the system"
 
 
 @transaction.atomic
 def replay_selected(
-    ids: Iterable[uuid.UUID], *, actor: User | None, reason: str = "", remote_address: str | None = None
+    ids: Iterable[uuid.UUID],
+    *,
+    actor: User | None,
+    reason: str = "",
+    remote_address: str | None = None,
+    plan: Plan = PLAIN,
 ) -> Planned:
     """Have these dead letters sent again. What is not dead, or in an active replay, is skipped."""
     by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address)
     wanted = _wanted(ids)
     words = f"{len(wanted)} selected" if len(wanted) != 1 else f"dead letter {wanted[0]}"
-    replay = freezing.begin(words, by.reason, actor)
+    replay = freezing.begin(words, by.reason, actor, plan)
     chosen = freezing.freeze(replay, freezing.dead_by_id(wanted))
     if not chosen:
         return _refuse(Planned(skipped=len(wanted), refusal=_NONE_LEFT))
-    data = {"replay": replay.pk, "chosen": chosen, "ids": [str(pk) for pk in wanted[:_AUDITED_IDS]]}
+    data = {"replay": replay.pk, "chosen": chosen, "plan": plan.describe()}
+    data["ids"] = [str(pk) for pk in wanted[:_AUDITED_IDS]]
     _record(Action.REPLAY_CREATED, f"{chosen} dead letters", by, data)
     return Planned(replay=replay, chosen=chosen, skipped=len(wanted) - chosen)
 
@@ -106,39 +111,28 @@ def replay_matching(
     as_of: datetime,
     expected_count: int,
     actor: User | None,
+    actor_name: str = "",
     reason: str = "",
     remote_address: str | None = None,
+    plan: Plan = PLAIN,
 ) -> Planned:
     """Have all that match sent again: exactly what the preview of ``as_of`` counted, less what has gone since."""
-    by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address)
-    replay = freezing.begin(filters.describe(), by.reason, actor)
+    by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address, actor_name=actor_name)
+    replay = freezing.begin(filters.describe(), by.reason, actor, plan)
     chosen = freezing.freeze(replay, [filters.frozen(as_of)])
     if chosen > expected_count:
         return _refuse(Planned(refusal=_grown(expected_count, chosen)))
     if not chosen:
         return _refuse(Planned(skipped=expected_count, refusal=_NONE_LEFT))
-    data = {"replay": replay.pk, "chosen": chosen, "filters": asdict(filters), "as_of": as_of.isoformat()}
+    data = {
+        "replay": replay.pk,
+        "chosen": chosen,
+        "plan": plan.describe(),
+        "filters": asdict(filters),
+        "as_of": as_of.isoformat(),
+    }
     _record(Action.REPLAY_CREATED, f"{chosen} {filters.describe()}", by, data, consumer=filters.consumer)
     return Planned(replay=replay, chosen=chosen, skipped=expected_count - chosen)
-
-
-@transaction.atomic
-def cancel_replay(replay_id: int, *, actor: User | None, remote_address: str | None = None) -> bool:
-    """Stop a replay: what is not sent goes back to dead. False if it had ended before.
-
-    While a worker carries it out, the worker gives the rest back once it knows what the broker has confirmed.
-    """
-    by = _By(actor=actor, remote_address=remote_address)
-    note = f"cancelled by {by.name}"
-    now = timezone.now()
-    under_way = Replay.objects.filter(pk=replay_id, state__in=(ReplayState.WAITING, ReplayState.RUNNING))
-    if not under_way.update(state=ReplayState.CANCELLED, note=note, finished_at=now):
-        return False
-    unleased = Replay.objects.filter(Q(worker=None) | Q(lease_until=None) | Q(lease_until__lt=Now()), pk=replay_id)
-    if unleased.update(worker=None, lease_until=None):
-        transitions.skip_waiting(replay_id, note, now)
-    _record(Action.REPLAY_CANCELLED, f"replay {replay_id}", by, {"replay": replay_id})
-    return True
 
 
 @transaction.atomic
@@ -164,11 +158,12 @@ def discard_matching(
     as_of: datetime,
     expected_count: int,
     actor: User | None,
+    actor_name: str = "",
     reason: str = "",
     remote_address: str | None = None,
 ) -> Discarded:
     """Discard all that match: exactly what the preview of ``as_of`` counted, less what has gone since."""
-    by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address)
+    by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address, actor_name=actor_name)
     now = timezone.now()
     transitions.write_first()
     count = transitions.discard(filters.frozen(as_of), now)

@@ -5,14 +5,22 @@ PostgreSQL takes neither in text or JSON. Bodies are kept as they came, as bytes
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 MAX_INTEGER = 2**31 - 1
 
+SEPARATOR = "\x1f"
+"""Between the body's part of the search text and the rest of it."""
+
 _JSON_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+_LONE_SURROGATE = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
 
 
 def text(value: str, limit: int | None = None) -> str:
@@ -24,6 +32,12 @@ def text(value: str, limit: int | None = None) -> str:
 def headers(values: Mapping[str, str]) -> dict[str, str]:
     """Headers as JSON can hold them."""
     return {text(name): text(value) for name, value in values.items()}
+
+
+def search_text(body: bytes, limit: int, *others: str) -> str:
+    """All that words are looked for in: the start of the body, its first ``limit`` bytes, and ``others``."""
+    rest = "\n".join(filter(None, others)).replace(SEPARATOR, " ")
+    return searchable(body, limit).replace(SEPARATOR, " ") + SEPARATOR + text(rest)
 
 
 def searchable(body: bytes, limit: int) -> str:
@@ -42,3 +56,19 @@ def whole(number: int) -> int:
 def moment(at: datetime, now: datetime) -> datetime:
     """A time as another machine gave it, or ``now`` where that can't be: the year 1 or next week."""
     return at if at.year >= 1970 and at <= now + timedelta(days=1) else now
+
+
+def document(body: bytes, limit: int) -> Any:
+    """A body as JSON, as a column can hold it; None when it is none, is null, or has more than ``limit`` bytes."""
+    if len(body) > limit or not body:
+        return None
+    try:
+        found = json.loads(body, parse_constant=_refuse)
+        # Characters that PostgreSQL's JSON takes as little as its text: kept out, or the whole row would be.
+        return None if "\\u0000" in (written := json.dumps(found)) or _LONE_SURROGATE.search(written) else found
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)

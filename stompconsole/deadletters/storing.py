@@ -6,6 +6,7 @@ One transaction for all that are given; nothing of it stays when one of them can
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from stompconsole.deadletters import transitions
+from stompconsole.deadletters import grouping, tallies, transitions
 from stompconsole.deadletters.captured import Captured
 from stompconsole.models import Consumer, DeadLetter, DeadLetterState, Failure, ReplayItemState
 
@@ -42,17 +43,49 @@ def store(messages: Sequence[Captured], consumer_id: int, consumer_name: str) ->
     """Store each death once. A row whose message died again takes its newest failure, headers and body."""
     ids = {message.dead_letter_id for message in messages}
     transitions.lock(transitions.by_id(ids))
-    known = transitions.by_id(ids).only("pk", "state", "replays", "origin").in_bulk()
+    known = transitions.by_id(ids).only("pk", "state", "replays", "origin", "group_id", "worker", "day").in_bulk()
     fresh = _not_stored_yet(messages)
     owners = _owners(fresh, consumer_id, consumer_name)
+    groups = _Groups(fresh, owners)
     now = timezone.now()
     new = [message for message in fresh if message.dead_letter_id not in known]
     # Of two deaths of one new message the later one is kept in the row, both as failures.
-    rows = {message.dead_letter_id: _row(message, owners, now) for message in new}
+    rows = {message.dead_letter_id: _row(message, owners, groups, now) for message in new}
     # In the order of ids: of two workers that are given the same, one waits for the other and none in a circle.
     DeadLetter.objects.bulk_create([rows[pk] for pk in sorted(rows)])
     Failure.objects.bulk_create(sorted(map(_failure, fresh), key=lambda failure: failure.pk))
-    _come_back([message for message in fresh if message.dead_letter_id in known], known, owners, now)
+    counts = Counter(map(tallies.cell, rows.values()))
+    counts.subtract(map(tallies.cell, known.values()))
+    _come_back([message for message in fresh if message.dead_letter_id in known], known, owners, groups, now)
+    counts.update(map(tallies.cell, known.values()))
+    tallies.add(counts)
+    tallies.died((groups.id_of(message), message.failed_at) for message in fresh)
+
+
+class _Groups:
+    """The failure groups of a batch."""
+
+    def __init__(self, messages: Sequence[Captured], owners: Owners) -> None:
+        grouped = {message.failure_id: _grouped(message, owners) for message in messages}
+        ids = grouping.ids_of(grouped.values())
+        self._ids = {failure_id: ids[failure.fingerprint.key] for failure_id, failure in grouped.items()}
+
+    def id_of(self, message: Captured) -> int:
+        return self._ids[message.failure_id]
+
+
+def _grouped(message: Captured, owners: Owners) -> grouping.Grouped:
+    consumer_id, consumer_name = owners.of(message)
+    death = message.death
+    return grouping.group_of(
+        consumer_id=consumer_id,
+        consumer_name=consumer_name,
+        error_type=death.error_type,
+        error_message=death.error_message,
+        traceback=death.traceback,
+        handler=death.handler,
+        at=message.failed_at,
+    )
 
 
 def _not_stored_yet(messages: Sequence[Captured]) -> list[Captured]:
@@ -72,7 +105,11 @@ def _owners(messages: Sequence[Captured], consumer_id: int, consumer_name: str) 
 
 
 def _come_back(
-    messages: Sequence[Captured], known: Mapping[uuid.UUID, DeadLetter], owners: Owners, now: datetime
+    messages: Sequence[Captured],
+    known: Mapping[uuid.UUID, DeadLetter],
+    owners: Owners,
+    groups: _Groups,
+    now: datetime,
 ) -> None:
     """Known dead letters that died once more: dead again, unless a later replay of them is under way."""
     ids = {message.dead_letter_id for message in messages}
@@ -87,26 +124,28 @@ def _come_back(
             failed_again.append(open_items.pop(message.dead_letter_id).pk)
         row = known[message.dead_letter_id]
         row.replays += row.state == DeadLetterState.REPLAYING
-        _assign(row, {**_newest(message, owners, now), "origin": message.origin or row.origin})
+        _assign(row, {**_newest(message, owners, groups, now), "origin": message.origin or row.origin})
         changed[row.pk] = row
     if changed:
-        fields = [*_newest(messages[0], owners, now), "replays"]
+        fields = [*_newest(messages[0], owners, groups, now), "replays"]
         DeadLetter.objects.bulk_update(changed.values(), fields, batch_size=ROWS_PER_UPDATE)
         transitions.settle_items(failed_again, ReplayItemState.FAILED_AGAIN, now)
 
 
-def _row(message: Captured, owners: Owners, now: datetime) -> DeadLetter:
+def _row(message: Captured, owners: Owners, groups: _Groups, now: datetime) -> DeadLetter:
     return DeadLetter(
-        pk=message.dead_letter_id, first_failed_at=message.first_failed_at, **_newest(message, owners, now)
+        pk=message.dead_letter_id, first_failed_at=message.first_failed_at, **_newest(message, owners, groups, now)
     )
 
 
-def _newest(message: Captured, owners: Owners, now: datetime) -> dict[str, Any]:
+def _newest(message: Captured, owners: Owners, groups: _Groups, now: datetime) -> dict[str, Any]:
     """What a row says of its newest death."""
     consumer_id, consumer_name = owners.of(message)
     return {
         "consumer_id": consumer_id,
         "consumer_name": consumer_name,
+        "group_id": groups.id_of(message),
+        "day": grouping.day_of(message.failed_at),
         "state": DeadLetterState.DEAD,
         "state_at": now,
         "origin": message.origin,
@@ -118,6 +157,7 @@ def _newest(message: Captured, owners: Owners, now: datetime) -> dict[str, Any]:
         "body": message.body,
         "body_size": len(message.body),
         "search_text": message.search_text,
+        "document": message.document,
         "failed_at": message.failed_at,
         "captured_at": now,
         **asdict(message.death),

@@ -14,40 +14,24 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
+from stompconsole.deadletters import tallies
 from stompconsole.deadletters.doubts import MAY_ARRIVE
+from stompconsole.deadletters.locks import lock, write_first
 from stompconsole.models import DeadLetter, DeadLetterState, ReplayItem, ReplayItemState
+
+__all__ = ["lock", "write_first"]
 
 OPEN = (ReplayItemState.WAITING, ReplayItemState.SENT)
 """States of an item whose outcome is still to come."""
 
 COUNTED = F("replays") + Case(When(state=DeadLetterState.REPLAYING, then=Value(1)), default=Value(0))
 """One replay more, unless its SEND was counted when it was recorded."""
-
-_NOBODY = uuid.UUID(int=0)
-
-
-def lock(rows: QuerySet[DeadLetter]) -> None:
-    """Take the row locks of dead letters in the order of their ids, so that transactions over the same rows queue
-    up and never wait for each other in a circle. ``rows`` joins no other table."""
-    features = connection.features
-    if not features.has_select_for_update:
-        write_first()
-        return
-    locked = rows.order_by("pk").select_for_update(no_key=features.has_select_for_no_key_update)
-    for _ in locked.values_list("pk", flat=True).iterator(chunk_size=2_000):
-        pass
-
-
-def write_first() -> None:
-    """Where one writer at a time is all there is (SQLite), take its place now: a transaction that reads first may
-    find, when it comes to write, that what it has read is out of date, and fails."""
-    if not connection.features.has_select_for_update:
-        DeadLetter.objects.filter(pk=_NOBODY).update(attempts=0)
 
 
 def by_id(dead_letter_ids: Collection[uuid.UUID]) -> QuerySet[DeadLetter]:
@@ -63,9 +47,8 @@ def mark_sent(replay_id: int, dead_letter_ids: Collection[uuid.UUID], now: datet
     """
     lock(by_id(dead_letter_ids))
     waiting = _waiting_of(replay_id, dead_letter_ids)
-    by_id(waiting.values()).filter(state=DeadLetterState.REPLAYING).update(
-        state=DeadLetterState.SENT, state_at=now, replays=F("replays") + 1
-    )
+    replaying = by_id(waiting.values()).filter(state=DeadLetterState.REPLAYING)
+    turn(replaying, DeadLetterState.SENT, now, replays=F("replays") + 1)
     return _still_waiting(waiting).update(state=ReplayItemState.SENT, active=False, sent_at=now)
 
 
@@ -80,9 +63,8 @@ def mark_processed(pairs: Sequence[tuple[uuid.UUID, int]], now: datetime) -> int
         for item in open_items(dead_letter_ids)
         if (item.dead_letter_id, item.replay_id) in wanted
     }
-    by_id(chosen.values()).filter(state__in=(DeadLetterState.REPLAYING, DeadLetterState.SENT)).update(
-        state=DeadLetterState.PROCESSED, state_at=now, replays=COUNTED
-    )
+    under_way = by_id(chosen.values()).filter(state__in=(DeadLetterState.REPLAYING, DeadLetterState.SENT))
+    turn(under_way, DeadLetterState.PROCESSED, now, replays=COUNTED)
     return settle_items(chosen.keys(), ReplayItemState.PROCESSED, now)
 
 
@@ -107,7 +89,7 @@ def skip(replay_id: int, dead_letter_ids: Collection[uuid.UUID], note: str, now:
     """These can't be sent, for the reason in ``note``: they are dead again. Returns how many were skipped."""
     lock(by_id(dead_letter_ids))
     waiting = _waiting_of(replay_id, dead_letter_ids)
-    by_id(waiting.values()).filter(state=DeadLetterState.REPLAYING).update(state=DeadLetterState.DEAD, state_at=now)
+    turn(by_id(waiting.values()).filter(state=DeadLetterState.REPLAYING), DeadLetterState.DEAD, now)
     return _still_waiting(waiting).update(state=ReplayItemState.SKIPPED, active=False, note=note, outcome_at=now)
 
 
@@ -117,7 +99,7 @@ def skip_waiting(replay_id: int, note: str, now: datetime) -> int:
     waiting = ReplayItem.objects.filter(replay_id=replay_id, state=ReplayItemState.WAITING)
     rows = of_items(waiting)
     lock(rows)
-    rows.update(state=DeadLetterState.DEAD, state_at=now)
+    turn(rows, DeadLetterState.DEAD, now)
     # A note on a waiting item says that the broker may have it.
     said = Case(When(note="", then=Value(note)), default=Value(MAY_ARRIVE))
     return waiting.update(state=ReplayItemState.SKIPPED, active=False, note=said, outcome_at=now)
@@ -147,7 +129,7 @@ def _still_waiting(item_ids: Collection[int]) -> QuerySet[ReplayItem]:
 def discard(rows: QuerySet[DeadLetter], now: datetime) -> int:
     """Discard what of ``rows`` is dead. Returns how many were."""
     lock(rows)
-    return rows.filter(state=DeadLetterState.DEAD).update(state=DeadLetterState.DISCARDED, state_at=now)
+    return turn(rows.filter(state=DeadLetterState.DEAD), DeadLetterState.DISCARDED, now)
 
 
 @transaction.atomic
@@ -155,4 +137,10 @@ def undo_discard(rows: QuerySet[DeadLetter], not_before: datetime, now: datetime
     """Make dead again what of ``rows`` was discarded since ``not_before``. Returns how many were."""
     lock(rows)
     discarded = rows.filter(state=DeadLetterState.DISCARDED, state_at__gte=not_before)
-    return discarded.update(state=DeadLetterState.DEAD, state_at=now)
+    return turn(discarded, DeadLetterState.DEAD, now)
+
+
+def turn(rows: QuerySet[DeadLetter], to: DeadLetterState, now: datetime, **fields: Any) -> int:
+    """Give dead letters, whose locks are held, another state, and count them there. Returns how many they were."""
+    tallies.moving(rows, to)
+    return rows.update(state=to, state_at=now, **fields)

@@ -7,7 +7,8 @@ from stompconsole.models.audit import AuditEntry
 from stompconsole.models.broker import Broker
 from stompconsole.models.consumer import Consumer
 from stompconsole.models.deadletter import DeadLetter, DeadLetterState, Failure
-from stompconsole.models.replay import Replay, ReplayItem, ReplayItemState, ReplayState
+from stompconsole.models.group import Expected, FailureGroup, GroupHour, LetterTally
+from stompconsole.models.replay import LetterEdit, Replay, ReplayItem, ReplayItemState, ReplayState
 from stompconsole.models.subscription import Subscription
 from stompconsole.models.throughput import ThroughputBucket
 from stompconsole.models.worker import Worker, WorkerState
@@ -21,7 +22,12 @@ __all__ = [
     "DeadLetter",
     "DeadLetterState",
     "DeadLetterVia",
+    "Expected",
     "Failure",
+    "FailureGroup",
+    "GroupHour",
+    "LetterEdit",
+    "LetterTally",
     "Purpose",
     "Replay",
     "ReplayItem",

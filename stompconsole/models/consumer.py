@@ -120,6 +120,15 @@ class Consumer(models.Model):
     subscription_id = models.CharField(
         max_length=200, blank=True, validators=[validate_identifier], help_text="Empty: the console makes one up."
     )
+    keep_days = models.PositiveIntegerField(
+        "keep dead letters for (days)", null=True, blank=True, help_text="Older ones are deleted. Empty keeps all."
+    )
+    keep_count = models.PositiveIntegerField(
+        "keep at most (dead letters)", null=True, blank=True, help_text="The newest; the others are deleted."
+    )
+    keep_bytes = models.PositiveBigIntegerField(
+        "keep at most (bytes of bodies)", null=True, blank=True, help_text="Of the newest; the others are deleted."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, date, datetime
 
 from django.db import models
 from django.urls import reverse
@@ -20,12 +21,21 @@ class DeadLetterState(models.TextChoices):
     DISCARDED = "discarded"
 
 
+def today() -> date:
+    """The day it is, UTC."""
+    return datetime.now(UTC).date()
+
+
 class DeadLetter(models.Model):
     """One message that was given up on. The id travels with it, so a second death finds the same row."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     consumer = models.ForeignKey(Consumer, null=True, on_delete=models.SET_NULL, related_name="dead_letters")
     consumer_name = models.CharField(max_length=50, db_index=True)
+    group = models.ForeignKey(
+        "stompconsole.FailureGroup", null=True, on_delete=models.SET_NULL, related_name="letters", db_index=False
+    )
+    day = models.DateField(default=today, help_text="The day it failed last, UTC: what it is counted under.")
     state = models.CharField(max_length=10, choices=DeadLetterState.choices, default=DeadLetterState.DEAD)
     state_at = models.DateTimeField()
     origin = models.CharField(max_length=500, blank=True, help_text="Where the message was first; empty if not known.")
@@ -37,6 +47,7 @@ class DeadLetter(models.Model):
     body = models.BinaryField()
     body_size = models.PositiveBigIntegerField()
     search_text = models.TextField(blank=True, help_text="Start of the body as text, for searching.")
+    document = models.JSONField(null=True, help_text="The body, where it is JSON and not large: JSON paths look here.")
     error_type = models.CharField(max_length=255, blank=True)
     error_message = models.TextField(blank=True)
     traceback = models.TextField(blank=True)
@@ -53,9 +64,11 @@ class DeadLetter(models.Model):
         indexes = [
             models.Index(fields=["state", "-failed_at", "-id"]),
             models.Index(fields=["consumer", "state", "-failed_at"]),
+            models.Index(fields=["group", "state", "-failed_at", "-id"]),
         ]
         permissions = [
             ("replay_deadletter", "Can replay dead letters"),
+            ("edit_deadletter", "Can edit dead letters to replay them"),
             ("discard_deadletter", "Can discard dead letters"),
         ]
 

@@ -7,14 +7,20 @@ from django.db import models
 from django.urls import reverse
 
 from stompconsole.models.deadletter import DeadLetter
+from stompconsole.models.group import FailureGroup
 from stompconsole.models.worker import Worker
 
 
 class ReplayState(models.TextChoices):
-    """``waiting -> running -> done``; ``cancelled`` by an operator."""
+    """``waiting -> running -> done``; ``paused`` and ``cancelled`` by an operator, ``stopped`` by its stop rule.
+
+    What is paused or stopped goes on when it is resumed.
+    """
 
     WAITING = "waiting"
     RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
     DONE = "done"
     CANCELLED = "cancelled"
 
@@ -25,10 +31,19 @@ class Replay(models.Model):
     state = models.CharField(max_length=10, choices=ReplayState.choices, default=ReplayState.WAITING)
     selection = models.CharField(max_length=500, help_text="What was chosen, in words.")
     reason = models.CharField(max_length=200, blank=True)
+    group = models.ForeignKey(FailureGroup, null=True, on_delete=models.SET_NULL, related_name="replays")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
     total = models.PositiveIntegerField(default=0)
+    destination = models.CharField(max_length=500, blank=True, help_text="Empty: where each came from.")
+    rate = models.FloatField(null=True, help_text="Messages a second at most.")
+    canary = models.JSONField(default=list, help_text="How many are tried at first, step by step: [1, 5, 25].")
+    step = models.PositiveIntegerField(default=0, help_text="Steps of the canary that came out well.")
+    stop_above_percent = models.FloatField(null=True, help_text="Stops when more than this fails again.")
+    stop_on_same = models.BooleanField(default=False, help_text="Stops when one fails as it did before.")
+    start_at = models.DateTimeField(null=True)
+    judged_since = models.DateTimeField(null=True, help_text="When it was resumed: earlier outcomes stop it no more.")
     worker = models.ForeignKey(Worker, null=True, on_delete=models.SET_NULL, related_name="+")
     lease_until = models.DateTimeField(null=True)
     note = models.TextField(blank=True, help_text="Why it waits or stopped, in words.")
@@ -41,6 +56,23 @@ class Replay(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("stompconsole:replay", args=[self.pk])
+
+
+class LetterEdit(models.Model):
+    """A dead letter as somebody changed it to be sent; the original stays as it was."""
+
+    dead_letter = models.ForeignKey(DeadLetter, on_delete=models.CASCADE, related_name="edits")
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    made_at = models.DateTimeField(auto_now_add=True)
+    reason = models.CharField(max_length=200, blank=True)
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField()
+
+    class Meta:
+        ordering = ["-made_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"edit {self.pk} of {self.dead_letter_id}"
 
 
 class ReplayItemState(models.TextChoices):
@@ -61,6 +93,12 @@ class ReplayItem(models.Model):
     state = models.CharField(max_length=12, choices=ReplayItemState.choices, default=ReplayItemState.WAITING)
     active = models.BooleanField(default=True, help_text="False once it was sent, skipped or cancelled.")
     note = models.TextField(blank=True)
+    group = models.ForeignKey(
+        FailureGroup, null=True, on_delete=models.SET_NULL, related_name="+", help_text="What it had died of."
+    )
+    edit = models.ForeignKey(LetterEdit, null=True, on_delete=models.SET_NULL, related_name="items")
+    begun_at = models.DateTimeField(null=True, help_text="When it was about to be sent; set before each SEND.")
+    doubtful = models.BooleanField(default=False, help_text="May have been sent twice: a worker ended before it knew.")
     sent_at = models.DateTimeField(null=True)
     outcome_at = models.DateTimeField(null=True)
 

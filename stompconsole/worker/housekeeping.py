@@ -10,7 +10,7 @@ import logging
 from django.utils import timezone
 
 from stompconsole.conf import Settings
-from stompconsole.deadletters import retention
+from stompconsole.deadletters import expecting, grouping, retention, tallies
 from stompconsole.metrics import buckets
 from stompconsole.worker.registry import Registry
 
@@ -26,11 +26,16 @@ def sweep(registry: Registry, settings: Settings) -> None:
     workers = registry.purge()
     spans = buckets.purge(timezone.now(), settings.throughput_keep_s)
     letters = retention.purge()
-    if workers or letters.discarded or letters.processed:
+    while grouping.group_the_rest():
+        pass
+    tallies.fold()
+    expecting.act()
+    if workers or letters.discarded or letters.processed or letters.limited:
         logger.info(
-            "swept %d workers, %d buckets, %d discarded and %d processed dead letters",
+            "swept %d workers, %d buckets, %d discarded and %d processed dead letters, %d beyond what is kept",
             workers,
             spans,
             letters.discarded,
             letters.processed,
+            letters.limited,
         )

@@ -12,7 +12,14 @@ from tests.dashboard.rows import make_user
 @pytest.fixture
 def operator(db: None) -> User:
     return make_user(
-        "view_console", "operate_consumer", "replay_deadletter", "discard_deadletter", name="operator", is_staff=True
+        "view_console",
+        "operate_consumer",
+        "replay_deadletter",
+        "discard_deadletter",
+        "edit_failuregroup",
+        "edit_deadletter",
+        name="operator",
+        is_staff=True,
     )
 
 

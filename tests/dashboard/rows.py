@@ -10,6 +10,7 @@ from typing import Any
 from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
+from stompconsole.deadletters import grouping, storable
 from stompconsole.metrics.buckets import start_of
 from stompconsole.models import (
     Broker,
@@ -104,7 +105,13 @@ def make_letter(consumer: Consumer | None, *, ago_s: float = 60, **fields: Any) 
         "failed_at": at,
         "captured_at": at,
     }
-    letter = DeadLetter.objects.create(consumer=consumer, body=body, body_size=len(body), **{**defaults, **fields})
+    letter = DeadLetter(consumer=consumer, body=body, body_size=len(body), **{**defaults, **fields})
+    others = (letter.error_type, letter.error_message, letter.correlation_id, letter.message_id)
+    letter.search_text = storable.search_text(letter.search_text.encode() or body, 4_096, *others)
+    letter.document = storable.document(body, 4_096)
+    letter.save()
+    grouping.group_the_rest()
+    letter.refresh_from_db(fields=["group", "day"])
     if letter.error_type:
         make_failure(letter, at)
     return letter

@@ -20,6 +20,8 @@ PAGES = (
     "dead-letters",
     "dead-letter",
     "dead-letter-body",
+    "groups",
+    "group",
     "replays",
     "replay",
     "workers",
@@ -30,6 +32,12 @@ ACTIONS = {
     "consumer-resume": "operate_consumer",
     "replay-plan": "replay_deadletter",
     "replay-cancel": "replay_deadletter",
+    "replay-pause": "replay_deadletter",
+    "replay-resume": "replay_deadletter",
+    "replay-rate": "replay_deadletter",
+    "replay-end-canary": "replay_deadletter",
+    "group-tend": "edit_failuregroup",
+    "dead-letter-edit": "replay_deadletter",
     "discard": "discard_deadletter",
     "undo": "discard_deadletter",
 }
@@ -48,7 +56,10 @@ def urls(db: None) -> dict[str, str]:
         "dead-letter": [letter.pk],
         "dead-letter-body": [letter.pk],
         "replay": [replay.pk],
-        "replay-cancel": [replay.pk],
+        **{name: [replay.pk] for name in ACTIONS if name.startswith("replay-") and name != "replay-plan"},
+        "dead-letter-edit": [letter.pk],
+        "group": [letter.group_id],
+        "group-tend": [letter.group_id],
     }
     return {name: reverse(f"stompconsole:{name}", args=keys.get(name, [])) for name in (*PAGES, *ACTIONS)}
 
@@ -85,7 +96,7 @@ def test_each_action_needs_its_own_permission(
     assert Client().post(urls[name])["Location"].startswith("/admin/login/")
 
 
-@pytest.mark.parametrize("name", [name for name in ACTIONS if name != "replay-plan"])
+@pytest.mark.parametrize("name", [name for name in ACTIONS if name not in {"replay-plan", "dead-letter-edit"}])
 def test_an_action_is_not_done_by_a_link(name: str, urls: dict[str, str], client: Client) -> None:
     assert client.get(urls[name]).status_code == 405
 
@@ -98,7 +109,7 @@ def test_an_action_needs_a_csrf_token(name: str, urls: dict[str, str], client: C
     assert Consumer.objects.get().paused is False
 
 
-@pytest.mark.parametrize("name", ["overview", "consumer", "dead-letters", "dead-letter"])
+@pytest.mark.parametrize("name", ["overview", "consumer", "dead-letters", "dead-letter", "group", "replay"])
 def test_what_is_not_allowed_is_seen_disabled_with_the_reason(
     name: str, urls: dict[str, str], onlooker: Client
 ) -> None:
@@ -122,6 +133,8 @@ def test_what_is_not_allowed_is_seen_disabled_with_the_reason(
         ("dead-letter", uuid.UUID(int=7), "no such dead letter"),
         ("dead-letter-body", uuid.UUID(int=7), "no such dead letter"),
         ("replay", 7_777, "no replay 7777"),
+        ("dead-letter-edit", uuid.UUID(int=7), "no such dead letter"),
+        ("group", 7_777, "no failure group 7777"),
     ],
 )
 def test_what_is_not_there_is_said_in_our_shell(name: str, key: object, words: str, client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from unittest import mock
 
@@ -111,6 +112,32 @@ def test_the_audit_is_filtered_by_text_and_consumer(client: Client) -> None:
     assert "bob" not in text(client.get("/console/audit/?consumer=orders"))
     assert "ann" not in text(client.get("/console/audit/?text=DEPLOY"))
     assert "No entry matches" in text(client.get("/console/audit/?text=zzz"))
+
+
+def test_the_audit_is_filtered_by_action_person_and_time(client: Client) -> None:
+    audit.record(audit.Action.DISCARDED, "one", actor=None, actor_name="ann")
+    audit.record(audit.Action.REPLAY_CREATED, "two", actor=None, actor_name="bob")
+    old = audit.record(audit.Action.REPLAY_CREATED, "three", actor=None, actor_name="bob")
+    AuditEntry.objects.filter(pk=old.pk).update(at=timezone.now() - timedelta(days=3))
+    for query, found in (
+        ("action=replay+created", {"two", "three"}),
+        ("who=ann", {"one"}),
+        ("since=1d", {"one", "two"}),
+        ("until=1d", {"three"}),
+        ("since=nonsense", set()),
+    ):
+        page = text(client.get(f"/console/audit/?{query}"))
+        assert {word for word in ("one", "two", "three") if f" {word} " in f"{page} "} == found, query
+    assert "'nonsense' is no time" in text(client.get("/console/audit/?since=nonsense"))
+
+
+def test_the_audit_is_exported_as_it_is_filtered(client: Client) -> None:
+    audit.record("a", "one", actor=None, actor_name="ann", detail="<b>", data={"before": 1})
+    audit.record("a", "two", actor=None, actor_name="bob")
+    response = client.get("/console/audit/?who=ann&export=ndjson")
+    assert response["Content-Disposition"].startswith("attachment")
+    [line] = [json.loads(part) for part in response.getvalue().splitlines()]
+    assert (line["who"], line["target"], line["detail"], line["data"]) == ("ann", "one", "<b>", {"before": 1})
 
 
 def test_the_audit_is_read_page_by_page_with_the_filter_kept(client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -23,6 +24,11 @@ def confirm(client: Client, url: str, **fields: str) -> Replay | None:
     wanted = {name: values for name, values in hidden.items() if name in ("id", "scope", "as_of", "count", "consumer")}
     client.post(PLAN, {**wanted, **fields})
     return Replay.objects.order_by("pk").last()
+
+
+def typed(page: HttpResponse) -> dict[str, str]:
+    """What stands in the fields of a page, the last of each name."""
+    return {field["name"]: field.get("value", "") for field in elements(page, "input") if "name" in field}
 
 
 def test_a_list_leads_to_a_plan_with_the_choice_in_its_url(client: Client) -> None:
@@ -135,7 +141,8 @@ def test_a_replay_that_is_over_can_not_be_cancelled(client: Client) -> None:
     Replay.objects.update(state=ReplayState.DONE)
     page = client.get(replay.get_absolute_url())
     assert inside(page, "sentence") == "2 of 2 messages processed."
-    assert elements(page, "i", **{"data-over": ""})
+    assert not elements(page, "i", **{"data-going": ""})
+    assert not elements(page, "i", **{"data-resting": ""})
     assert "had ended before" in text(client.post(reverse("stompconsole:replay-cancel", args=[replay.pk]), follow=True))
 
 
@@ -168,6 +175,78 @@ def test_hostile_text_comes_out_as_text(client: Client) -> None:
     DeadLetter.objects.update(error_type=rows.HOSTILE, origin=rows.HOSTILE, state="dead")
     for url in (replay.get_absolute_url(), "/console/replays/", f"{PLAN}?scope=matching&text=%3Cscript%3Ealert"):
         assert "<script>alert" not in html(client.get(url))
+
+
+def test_a_plan_is_typed_confirmed_and_shown_on_the_replay(client: Client) -> None:
+    letters = [rows.make_letter(rows.make_consumer(name=f"c{number}")) for number in range(2)]
+    plan = client.get(PLAN, {"id": [str(letter.pk) for letter in letters]})
+    form = {
+        "id": [str(letter.pk) for letter in letters],
+        "as_of": typed(plan)["as_of"],
+        "count": "2",
+        "rate": "5",
+        "canary": "1",
+        "stop_above": "10",
+        "stop_on_same": "on",
+        "destination": "/queue/elsewhere",
+    }
+    page = client.post(PLAN, form, follow=True)
+    replay = Replay.objects.get()
+    assert (replay.rate, replay.canary, replay.stop_above_percent, replay.stop_on_same) == (5.0, [1], 10.0, True)
+    assert "To /queue/elsewhere, at most 5 a second, first 1, stopping above 10 % failed again" in text(page)
+
+
+@pytest.mark.parametrize(("field", "value"), [("rate", "fast"), ("canary", "some"), ("start_at", "soon")])
+def test_a_plan_that_makes_no_sense_is_told_by_field_and_nothing_is_replayed(
+    client: Client, field: str, value: str
+) -> None:
+    letter = rows.make_letter(None)
+    plan = client.get(PLAN, {"id": str(letter.pk)})
+    form = {"id": str(letter.pk), "as_of": typed(plan)["as_of"], "count": "1", "reason": "fixed", field: value}
+    page = client.post(PLAN, form)
+    assert page.status_code == 400
+    assert elements(page, "input", id=field, value=value, **{"aria-invalid": "true"})
+    assert typed(page)["reason"] == "fixed", "what was typed is kept"
+    assert not Replay.objects.exists()
+
+
+def test_a_large_plan_offers_a_canary_and_a_small_one_does_not(client: Client) -> None:
+    few = rows.make_letter(None)
+    small = client.get(PLAN, {"id": str(few.pk)})
+    assert typed(small)["canary"] == ""
+    for _ in range(31):
+        rows.make_letter(None)
+    large = client.get(PLAN, {"scope": "matching"})
+    assert (typed(large)["canary"], typed(large)["stop_above"]) == ("1, 5, 25", "10")
+
+
+def test_a_replay_is_paused_changed_and_resumed(client: Client) -> None:
+    replay = make_replay(waiting=3)
+
+    def act(name: str, **fields: str) -> str:
+        return text(client.post(reverse(f"stompconsole:replay-{name}", args=[replay.pk]), fields, follow=True))
+
+    assert "The replay is paused." in act("pause")
+    page = client.get(replay.get_absolute_url())
+    assert elements(page, "i", **{"data-resting": ""})
+    assert "Nothing to do: the replay is paused." in act("pause")
+    assert "at most 2.5 messages a second" in act("rate", rate="2.5")
+    assert "is no rate" in act("rate", rate="fast")
+    assert "without a limit" in act("rate", rate="")
+    assert "The replay goes on." in act("resume")
+    assert "Nothing to do" in act("end-canary")
+    replay.refresh_from_db()
+    assert (replay.state, replay.rate) == (ReplayState.WAITING, None)
+
+
+def test_what_may_have_been_sent_twice_is_said_by_id(client: Client) -> None:
+    replay = make_replay(sent=2)
+    item = replay.items.first()
+    assert item is not None
+    replay.items.filter(pk=item.pk).update(doubtful=True)
+    page = client.get(replay.get_absolute_url())
+    assert "1 message may have been sent twice" in text(page)
+    assert str(item.dead_letter_id) in text(page)
 
 
 def test_the_plan_says_when_every_subscriber_of_a_topic_would_get_it_again(client: Client) -> None:

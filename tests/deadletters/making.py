@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 from django.utils import timezone
 
 from stompconsole.brokers import Dialect, dialect_for
+from stompconsole.deadletters import storable, tallies
 from stompconsole.deadletters.capture import CaptureWork, capture_work
+from stompconsole.deadletters.tallies import Cell
 from stompconsole.delivery import envelope
 from stompconsole.delivery.envelope import Envelope
 from stompconsole.delivery.settlement import Delivery, Settlement
-from stompconsole.models import Broker, Consumer, DeadLetter, DeadLetterState, Worker
+from stompconsole.models import Broker, Consumer, DeadLetter, DeadLetterState, LetterTally, Worker
 from tests.delivery.recording import RecordingSession
 from tests.support.brokers import TestBroker
 
@@ -63,6 +66,10 @@ def make_dead_letters(consumer: Consumer | None, count: int, **fields: Any) -> l
         "captured_at": now,
     }
     rows = [DeadLetter(**{"body": str(number).encode(), **defaults, **fields}) for number in range(count)]
+    for row in rows:
+        others = (row.error_type, row.error_message, row.correlation_id, row.message_id)
+        row.search_text = storable.search_text(row.search_text.encode() or row.body, 4_096, *others)
+        row.document = storable.document(row.body, 4_096)
     return DeadLetter.objects.bulk_create(rows)
 
 
@@ -86,6 +93,14 @@ def died(**fields: Any) -> dict[str, str]:
         "replay_id": "",
     }
     return {"message-id": "m-1", **extra, **Envelope(**{**defaults, **fields}).headers()}
+
+
+def tallied() -> dict[Cell, int]:
+    """The sums of all tallies that are not zero, by what is counted together."""
+    sums: Counter[Cell] = Counter()
+    for *cell, count in LetterTally.objects.values_list(*tallies.FIELDS, "count"):
+        sums[Cell(*cell)] += count
+    return {cell: count for cell, count in sums.items() if count}
 
 
 class Captures:

@@ -12,8 +12,9 @@ from django.db import connection
 from django.test import override_settings
 from django.utils import timezone
 
-from stompconsole.deadletters import replay_rows, selection
+from stompconsole.deadletters import controlling, replay_rows, selection
 from stompconsole.deadletters.outcomes import Progress, progress, record_processed
+from stompconsole.deadletters.replay_rows import Orders
 from stompconsole.delivery import envelope
 from stompconsole.devbroker.refusals import AfterError
 from stompconsole.models import AuditEntry, Consumer, DeadLetter, Replay, ReplayItem, ReplayItemState, ReplayState
@@ -223,7 +224,7 @@ def test_a_cancelled_replay_stops_and_gives_the_rest_back(wire: RunningDevBroker
     replay = replay_of(make_dead_letters(away, 3) + make_dead_letters(consumer, 2))
     with running_engine():
         until(lambda: progress(replay).sent == 2, 20, "the others are sent")
-        assert selection.cancel_replay(replay.pk, actor=None)
+        assert controlling.cancel_replay(replay.pk, actor=None)
         until(lambda: progress(replay) == Progress(total=5, sent=2, skipped=3), 20, "the rest is given back")
     replay.refresh_from_db()
     assert (replay.state, replay.worker, replay.lease_until) == (ReplayState.CANCELLED, None, None)
@@ -256,7 +257,7 @@ def test_a_replay_is_carried_out_by_one_worker_at_a_time(consumer: Consumer) -> 
     assert replay_rows.take(other.pk, 10.0, ()) is None
     assert replay_rows.take(one.pk, 10.0, (replay.pk,)) is None
     assert replay_rows.renew(replay.pk, other.pk, 10.0) is None
-    assert replay_rows.renew(replay.pk, one.pk, 0.0) is ReplayState.RUNNING
+    assert replay_rows.renew(replay.pk, one.pk, 0.0) == Orders(state=ReplayState.RUNNING, rate=None)
     assert until(lambda: replay_rows.take(other.pk, 10.0, ()), 5, "taken over") == replay.pk
     assert replay_rows.renew(replay.pk, one.pk, 10.0) is None, "the first has lost it"
     assert not replay_rows.finish(replay.pk, one.pk, "one")
@@ -268,7 +269,7 @@ def test_what_a_dead_worker_left_of_a_cancelled_replay_is_given_back(consumer: C
     Replay.objects.update(
         worker=make_worker(), lease_until=timezone.now() + timedelta(seconds=2), state=ReplayState.RUNNING
     )
-    selection.cancel_replay(replay.pk, actor=None)
+    controlling.cancel_replay(replay.pk, actor=None)
     with running_engine():
         until(lambda: progress(replay).skipped == 2, 20, "given back")
     replay.refresh_from_db()
@@ -311,5 +312,9 @@ def test_a_worker_that_is_killed_loses_nothing_and_repeats_nothing_that_is_writt
     assert set(ledger) == {str(row.pk) for row in rows}
     assert all(ledger[pk] == 1 for pk in written_down)
     assert sum(ledger.values()) <= 2_000 + replay_rows.PORTION
+    twice = {pk for pk, count in ledger.items() if count > 1}
+    doubtful = {str(pk) for pk in items.filter(doubtful=True).values_list("dead_letter", flat=True)}
+    assert twice <= doubtful, "what was sent twice is among what is said to be"
+    assert len(doubtful) <= replay_rows.PORTION
     assert record_processed([(pk, str(replay.pk)) for pk in ledger]) == 2_000
     assert progress(replay) == Progress(total=2_000, processed=2_000)

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from stompconsole.deadletters import selection, transitions
+from stompconsole.deadletters import controlling, selection, transitions
 from stompconsole.deadletters.outcomes import Progress, progress
 from stompconsole.deadletters.selection import Filters
 from stompconsole.models import (
@@ -145,13 +145,13 @@ def test_cancelling_a_replay_nobody_carries_out_gives_all_back(consumer: Consume
     replay = selection.replay_selected([row.pk for row in rows], actor=operator).replay
     assert replay is not None
     transitions.mark_sent(replay.pk, [rows[0].pk], timezone.now())
-    assert selection.cancel_replay(replay.pk, actor=operator)
+    assert controlling.cancel_replay(replay.pk, actor=operator)
     replay.refresh_from_db()
     assert (replay.state, replay.note) == (ReplayState.CANCELLED, "cancelled by ada")
     assert replay.finished_at is not None
     assert states() == {"dead": 2, "sent": 1}
     assert progress(replay) == Progress(total=3, sent=1, skipped=2)
-    assert not selection.cancel_replay(replay.pk, actor=operator), "it has ended"
+    assert not controlling.cancel_replay(replay.pk, actor=operator), "it has ended"
     again = selection.replay_selected([row.pk for row in rows], actor=operator)
     assert (again.chosen, again.skipped) == (2, 1)
 
@@ -163,7 +163,7 @@ def test_cancelling_a_replay_that_is_carried_out_leaves_the_rest_to_its_worker(
     replay = selection.replay_selected([row.pk for row in rows], actor=operator).replay
     assert replay is not None
     Replay.objects.update(worker=make_worker(), lease_until=timezone.now() + timedelta(seconds=60))
-    assert selection.cancel_replay(replay.pk, actor=operator)
+    assert controlling.cancel_replay(replay.pk, actor=operator)
     assert states() == {"replaying": 2}, "some may be on the wire: only the worker knows"
     assert ReplayItem.objects.filter(state=ReplayItemState.WAITING).count() == 2
 

@@ -6,6 +6,7 @@ Messages on the wire are kept as (dead letter, replay); each may be delivered an
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -16,11 +17,21 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from stompconsole.deadletters import replay_rows, selection
+from stompconsole.deadletters import controlling, replay_rows, selection, tallies
 from stompconsole.deadletters.outcomes import record_processed
 from stompconsole.deadletters.selection import Filters, Planned
-from stompconsole.models import Consumer, DeadLetter, Failure, Replay, ReplayItem, ReplayState, Worker
-from tests.deadletters.making import Captures, died, make_consumer, make_worker
+from stompconsole.models import (
+    Consumer,
+    DeadLetter,
+    Failure,
+    FailureGroup,
+    LetterTally,
+    Replay,
+    ReplayItem,
+    ReplayState,
+    Worker,
+)
+from tests.deadletters.making import Captures, died, make_consumer, make_worker, tallied
 
 MAX_DEAD_LETTERS = 4
 
@@ -57,12 +68,14 @@ class Life(RuleBasedStateMachine):
         self.death = False
 
     def teardown(self) -> None:
-        for model in (ReplayItem, Replay, Failure, DeadLetter, Consumer, Worker):
+        for model in (ReplayItem, Replay, Failure, DeadLetter, FailureGroup, Consumer, Worker):
             model.objects.all().delete()
 
     def die(self, dead_letter_id: uuid.UUID, replay_id: int | None) -> None:
         failure_id = uuid.UUID(int=1_000 + len(self.deaths))
         ids = {"dead_letter_id": str(dead_letter_id), "failure_id": str(failure_id)}
+        # Two errors in turn: a message that dies of another one moves to another group.
+        ids["error_type"] = ("KeyError", "TimeoutError")[len(self.deaths) % 2]
         self.deaths.append(died(**ids, replay_id="" if replay_id is None else str(replay_id)))
         self.capture(self.deaths[-1])
 
@@ -108,7 +121,7 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def an_operator_cancels(self, data: st.DataObject) -> None:
         replay_id = data.draw(st.sampled_from(self.replays))
-        selection.cancel_replay(replay_id, actor=None)
+        controlling.cancel_replay(replay_id, actor=None)
 
     @rule(worker=st.integers(0, 1))
     def a_worker_takes_a_replay(self, worker: int) -> None:
@@ -182,6 +195,16 @@ class Life(RuleBasedStateMachine):
         assert moves <= MOVES | (BY_A_DEATH if self.death else set())
         assert all(state == "dead" for pk, state in now.items() if pk not in self.seen)
         self.seen, self.death = now, False
+
+    @invariant()
+    def the_tallies_are_what_counting_gives(self) -> None:
+        counted = Counter(map(tallies.cell, DeadLetter.objects.all()))
+        assert tallied() == dict(counted)
+
+    @rule()
+    def tallies_are_folded(self) -> None:
+        tallies.fold()
+        assert LetterTally.objects.count() == len(tallied())
 
     @invariant()
     def an_open_item_and_the_state_of_its_dead_letter_say_the_same(self) -> None:

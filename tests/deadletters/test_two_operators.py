@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from stompconsole.deadletters import selection
+from stompconsole.deadletters import controlling, selection
 from stompconsole.deadletters.outcomes import record_processed
 from stompconsole.deadletters.selection import Filters
 from stompconsole.models import DeadLetter, Replay, ReplayItem
@@ -94,7 +94,7 @@ def test_outcomes_deaths_and_a_cancel_at_once_leave_every_row_in_one_state() -> 
     at_once(
         lambda: record_processed(pairs),
         lambda: len(Captures(consumer).give(*deaths)),
-        lambda: selection.cancel_replay(replay.pk, actor=None),
+        lambda: controlling.cancel_replay(replay.pk, actor=None),
         lambda: record_processed(pairs[::-1]),
     )
     counts = state_counts()

@@ -1,33 +1,15 @@
-"""A traceback read into frames: the team's own stand out, runs of others are folded."""
+"""A traceback as it is shown: the team's own frames stand out, runs of others are folded."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
 from stompconsole.dashboard import formats
+from stompconsole.deadletters.frames import Frame, items
 
-_FRAME = re.compile(r'^  File "(?P<file>[^"]*)", line (?P<line>\d+)(?:, in (?P<function>.*))?$')
-_FOREIGN = re.compile(
-    r"(^<)|[/\\](site-packages|dist-packages)[/\\]|[/\\]python3(\.\d+)?[/\\]"
-    r"|[/\\]stompconsole[/\\](delivery|worker|transport|brokers|publishing|handlers)\b"
-)
 _PACKAGE = re.compile(r"[/\\](?:site-packages|dist-packages)[/\\]([^/\\]+)|[/\\](stompconsole)[/\\]")
-_SEPARATOR = re.compile(r"[/\\]")
-_SHOWN_PARTS = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """One frame. ``where`` is the end of its path with the line; ``code`` is what stands there."""
-
-    file: str
-    where: str
-    function: str
-    code: str
-    foreign: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +23,10 @@ class Part:
 
 def parts(traceback: str) -> list[Part]:
     """The traceback in order. Text that is no traceback comes back as one part."""
-    items = list(_items(traceback.splitlines()))
+    found = list(items(traceback))
     # With no frame of the team's nothing is folded: hiding all of it would hide the cause.
-    fold = any(isinstance(item, Frame) and not item.foreign for item in items)
-    return [_part(kind, list(run), fold=fold) for kind, run in groupby(items, key=_kind)]
+    fold = any(isinstance(item, Frame) and not item.foreign for item in found)
+    return [_part(kind, list(run), fold=fold) for kind, run in groupby(found, key=_kind)]
 
 
 def _part(kind: str, run: list[Frame | str], *, fold: bool) -> Part:
@@ -64,30 +46,3 @@ def _described(frames: tuple[Frame, ...]) -> str:
     packages = sorted({found[1] or found[2] for frame in frames if (found := _PACKAGE.search(frame.file))})
     of = f" of {' and '.join(packages[:3])}" if packages else ""
     return f"{formats.plural(len(frames), 'frame')}{of}"
-
-
-def _items(lines: list[str]) -> Iterator[Frame | str]:
-    index = 0
-    while index < len(lines):
-        found = _FRAME.match(lines[index])
-        index += 1
-        if found is None:
-            yield lines[index - 1]
-            continue
-        code = []
-        while index < len(lines) and lines[index].startswith("    "):
-            code.append(lines[index])
-            index += 1
-        yield _frame(found, code)
-
-
-def _frame(found: re.Match[str], code: list[str]) -> Frame:
-    file = found["file"]
-    end = "/".join(_SEPARATOR.split(file)[-_SHOWN_PARTS:]).lstrip("/")
-    return Frame(
-        file=file,
-        where=f"{end}:{found['line']}",
-        function=found["function"] or "",
-        code="\n".join(code),
-        foreign=bool(_FOREIGN.search(file)),
-    )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
-from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -23,11 +22,15 @@ from stompconsole.dashboard.news import newest
 from stompconsole.dashboard.paging import NOT_IN_LISTS, SECRETS, neighbours, newer_than, page_of
 from stompconsole.dashboard.stream.topics import Page, Topic
 from stompconsole.dashboard.tabs import list_filters, list_query, tabs
+from stompconsole.deadletters import counting, searching
+from stompconsole.deadletters.counting import MOST_COUNTED, By
 from stompconsole.deadletters.selection import Filters, undo_possible_since
 from stompconsole.models import Consumer, DeadLetter
 
 FIELD = "failed_at"
 MOST_ERROR_TYPES = 30
+IN_FORM = ("state", "text", "consumer", "error_type")
+"""Filters with a field of their own in the form of the list; the others travel along hidden."""
 
 
 @require_safe
@@ -37,15 +40,20 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
     filters = list_filters(texts(request.GET))
     rows = filters.queryset().select_related("consumer").defer(*NOT_IN_LISTS)
     found = page_of(rows, texts(request.GET), FIELD)
-    counts = _counts(filters)
+    counts = counting.by_state(filters)
     now = timezone.now()
     context = {
         "filters": filters,
         "query": list_query(filters),
         "tabs": tabs(filters, counts),
         "page": found,
-        "total": counts.get(filters.state, 0) if filters.state else sum(counts.values()),
-        "filtered": any((filters.consumer, filters.text, filters.error_type)),
+        "total": counts.of(filters.state),
+        "complete": counts.complete,
+        "filtered": bool(replace(filters, state="").query_string()),
+        "narrowed": [(name, value) for name, value in asdict(filters).items() if value and name not in IN_FORM],
+        "fields": [(name, value) for name, value in asdict(filters).items() if value],
+        "problems": filters.problems(),
+        "search_help": searching.HELP,
         "consumers": _consumer_names(filters),
         "error_types": _error_types(filters),
         "now": now,
@@ -55,11 +63,6 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
     return shell.page(request, "dead_letters.html", context, section="dead-letters", topic=topic)
 
 
-def _counts(filters: Filters) -> dict[str, int]:
-    rows = replace(filters, state="").queryset().order_by()
-    return dict(rows.values_list("state").annotate(count=Count("pk")))
-
-
 def _consumer_names(filters: Filters) -> list[str]:
     # The one in the URL stays a choice even when its row is gone.
     names = set(Consumer.objects.values_list("name", flat=True)) | {filters.consumer}
@@ -67,9 +70,11 @@ def _consumer_names(filters: Filters) -> list[str]:
 
 
 def _error_types(filters: Filters) -> list[tuple[str, int]]:
-    rows = replace(filters, error_type="").queryset().order_by().exclude(error_type="")
-    found = rows.values_list("error_type").annotate(count=Count("pk")).order_by("-count", "error_type")
-    return list(found[:MOST_ERROR_TYPES])
+    rows = counting.heaps(replace(filters, error_type="", text=""), By.ERROR_TYPE, size=MOST_ERROR_TYPES).rows
+    found = [(heap.label, heap.dead) for heap in rows]
+    # The one in the URL stays a choice even when none of it is dead.
+    chosen = [(filters.error_type, 0)] if filters.error_type not in {"", *dict(found)} else []
+    return found + chosen
 
 
 @require_safe
@@ -110,8 +115,8 @@ def _place(letter: DeadLetter, filters: Filters) -> Mapping[str, Any]:
         "query": list_query(filters),
         "newer": newer,
         "older": older,
-        "position": newer_than(rows, letter, FIELD).count() + 1,
-        "total": rows.count(),
+        "position": newer_than(rows, letter, FIELD)[:MOST_COUNTED].count() + 1,
+        "total": counting.by_state(filters).of(filters.state),
     }
 
 

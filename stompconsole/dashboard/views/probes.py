@@ -6,6 +6,7 @@ import logging
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -41,7 +42,7 @@ def readyz(_request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_safe
-def metrics(request: HttpRequest) -> HttpResponse:
+def metrics(request: HttpRequest) -> HttpResponseBase:
     """For Prometheus: with the bearer token when one is set, else for a user who may see the console."""
     token = settings_now().metrics_token
     if not token:

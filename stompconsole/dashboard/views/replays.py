@@ -1,13 +1,15 @@
-"""Replays: planned, confirmed, watched, cancelled."""
+"""Replays: planned, confirmed, watched."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from stompconsole.dashboard import formats, progress, shell
 from stompconsole.dashboard.access import REPLAY, Operator, console_view, operator
@@ -17,11 +19,15 @@ from stompconsole.dashboard.links import back
 from stompconsole.dashboard.paging import page_of
 from stompconsole.dashboard.stream.topics import Page, Topic
 from stompconsole.dashboard.tabs import list_query
-from stompconsole.deadletters.selection import Planned, cancel_replay, replay_matching, replay_selected
+from stompconsole.deadletters import plans
+from stompconsole.deadletters.plans import Plan
+from stompconsole.deadletters.selection import Planned, replay_matching, replay_selected
 from stompconsole.models import Replay
 
 LIST = "stompconsole:dead-letters"
 PAGE_SIZE = 20
+MANY = sum(plans.CANARY)
+"""From more than this on a plan offers a canary."""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -38,17 +44,40 @@ def plan(request: HttpRequest) -> HttpResponse:
     if confirmed is None:
         # A list's form: its choice goes into the URL, so that reloading the plan posts nothing.
         return redirect(f"{reverse('stompconsole:replay-plan')}?{choice.query_string()}")
-    return _carry_out(request, choice, confirmed)
+    typed = texts(request.POST)
+    read = plans.read(typed)
+    if read.problems:
+        return _plan_page(request, choice, typed, read.problems)
+    return _carry_out(request, choice, confirmed, read.plan)
 
 
-def _plan_page(request: HttpRequest, choice: Choice) -> HttpResponse:
-    now = timezone.now()
-    context = {"choice": choice, "preview": choice.preview(), "back": _list_of(choice), "now": now}
-    return shell.page(request, "replay_plan.html", context, section="dead-letters")
+def _plan_page(
+    request: HttpRequest,
+    choice: Choice,
+    typed: Mapping[str, str] | None = None,
+    problems: Mapping[str, str] | None = None,
+) -> HttpResponse:
+    seen = choice.preview()
+    context = {
+        "choice": choice,
+        "preview": seen,
+        "back": _list_of(choice),
+        "typed": _offered(seen.count) if typed is None else typed,
+        "problems": problems or {},
+        "now": timezone.now(),
+    }
+    return shell.page(request, "replay_plan.html", context, section="dead-letters", status=400 if problems else 200)
 
 
-def _carry_out(request: HttpRequest, choice: Choice, confirmed: Confirmed) -> HttpResponse:
-    planned = _planned(choice, confirmed, operator(request), reason_in(request.POST))
+def _offered(count: int) -> Mapping[str, str]:
+    """What stands in the fields of a plan before anybody types: caution where there is much to break."""
+    if count <= MANY:
+        return {}
+    return {"canary": ", ".join(map(str, plans.CANARY)), "stop_above": "10"}
+
+
+def _carry_out(request: HttpRequest, choice: Choice, confirmed: Confirmed, plan: Plan) -> HttpResponse:
+    planned = _planned(choice, confirmed, operator(request), reason_in(request.POST), plan)
     if planned.replay is None:
         messages.error(request, planned.refusal)
         return redirect(
@@ -59,9 +88,9 @@ def _carry_out(request: HttpRequest, choice: Choice, confirmed: Confirmed) -> Ht
     return redirect(planned.replay)
 
 
-def _planned(choice: Choice, confirmed: Confirmed, by: Operator, reason: str) -> Planned:
+def _planned(choice: Choice, confirmed: Confirmed, by: Operator, reason: str, plan: Plan) -> Planned:
     if not choice.matching:
-        return replay_selected(choice.ids, actor=by.user, reason=reason, remote_address=by.remote_address)
+        return replay_selected(choice.ids, actor=by.user, reason=reason, remote_address=by.remote_address, plan=plan)
     return replay_matching(
         choice.filters,
         as_of=confirmed.as_of,
@@ -69,6 +98,7 @@ def _planned(choice: Choice, confirmed: Confirmed, by: Operator, reason: str) ->
         actor=by.user,
         reason=reason,
         remote_address=by.remote_address,
+        plan=plan,
     )
 
 
@@ -90,7 +120,7 @@ def replays(request: HttpRequest) -> HttpResponse:
 @console_view()
 def replay(request: HttpRequest, pk: int) -> HttpResponse:
     """One replay as it goes, and its result."""
-    row = _replay(pk)
+    row = replay_row(pk)
     now = timezone.now()
     going = progress.progress_of(row, now)
     context = {
@@ -99,26 +129,17 @@ def replay(request: HttpRequest, pk: int) -> HttpResponse:
         "summary": progress.summary_html(going, now),
         "troubles": progress.troubles_html(going),
         "items": progress.items_html(row),
+        "doubtful": progress.doubtful_html(row),
+        "plan": progress.plan_of(row),
+        "state": progress.state_html(going),
         "now": now,
     }
     topic = Topic(page=Page.REPLAY, subject=str(pk)) if going.pending else None
     return shell.page(request, "replay.html", context, section="replays", topic=topic)
 
 
-@require_POST
-@console_view(REPLAY)
-def cancel(request: HttpRequest, pk: int) -> HttpResponse:
-    """Send no more of it."""
-    row = _replay(pk)
-    by = operator(request)
-    if cancel_replay(row.pk, actor=by.user, remote_address=by.remote_address):
-        messages.success(request, "The replay is cancelled. What was not sent yet is dead again.")
-    else:
-        messages.info(request, "The replay had ended before.")
-    return redirect(row)
-
-
-def _replay(pk: int) -> Replay:
+def replay_row(pk: int) -> Replay:
+    """The row of a replay. Raises Http404."""
     row = Replay.objects.select_related("created_by", "worker").filter(pk=pk).first()
     if row is None:
         raise Http404(f"There is no replay {pk}.")

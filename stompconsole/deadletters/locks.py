@@ -1,0 +1,31 @@
+"""The locks under which dead letters change, taken in one order by everybody."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from stompconsole.models import DeadLetter
+
+_NOBODY = uuid.UUID(int=0)
+
+
+def lock(rows: QuerySet[DeadLetter]) -> None:
+    """Take the row locks of dead letters in the order of their ids, so that transactions over the same rows queue
+    up and never wait for each other in a circle. ``rows`` joins no other table."""
+    features = connection.features
+    if not features.has_select_for_update:
+        write_first()
+        return
+    locked = rows.order_by("pk").select_for_update(no_key=features.has_select_for_no_key_update)
+    for _ in locked.values_list("pk", flat=True).iterator(chunk_size=2_000):
+        pass
+
+
+def write_first() -> None:
+    """Where one writer at a time is all there is (SQLite), take its place now: a transaction that reads first may
+    find, when it comes to write, that what it has read is out of date, and fails."""
+    if not connection.features.has_select_for_update:
+        DeadLetter.objects.filter(pk=_NOBODY).update(attempts=0)

@@ -1,0 +1,287 @@
+"""``deadletters list|show|groups|replay|discard|export|import``: what the pages do, from a shell.
+
+The same filters, the same audit, the name of the system's user as the actor. ``replay`` and ``discard`` count first and
+change nothing with ``--dry-run``; a replay is carried out by the workers.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+import time
+import uuid
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.core.serializers.json import DjangoJSONEncoder
+from django.utils import timezone
+
+from stompconsole.deadletters import counting, exchange, plans, selection
+from stompconsole.deadletters.counting import By
+from stompconsole.deadletters.filters import NONE, Filters, Preview, preview
+from stompconsole.deadletters.outcomes import progress
+from stompconsole.models import DeadLetter, DeadLetterState, Replay, ReplayState
+
+SHOWN = 50
+LOOK_EVERY_S = 1.0
+TELL_EVERY = 1_000
+
+
+class Command(BaseCommand):
+    """Dead letters from a shell."""
+
+    help = "Lists, shows, replays, discards, exports and imports dead letters, as the console's pages do."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        acts = parser.add_subparsers(dest="act", required=True, metavar="list|show|groups|replay|discard|export|import")
+        listing = acts.add_parser("list", help="Dead letters that match, newest first.")
+        listing.add_argument("--limit", type=int, default=SHOWN)
+        show = acts.add_parser("show", help="One dead letter, whole.")
+        show.add_argument("id")
+        groups = acts.add_parser("groups", help="What is dead, in heaps, largest first.")
+        groups.add_argument("--by", choices=[by.value for by in By], default=By.ERROR.value)
+        groups.add_argument("--limit", type=int, default=SHOWN)
+        replay = acts.add_parser("replay", help="Have what matches sent again by the workers.")
+        for name, words in _PLAN.items():
+            replay.add_argument(f"--{name.replace('_', '-')}", default="", help=words)
+        replay.add_argument("--wait", action="store_true", help="Wait for its end, and show how far it is.")
+        discard = acts.add_parser("discard", help="Discard what matches; the pages can bring it back for a while.")
+        export = acts.add_parser("export", help="Write what matches as NDJSON.")
+        export.add_argument("file", nargs="?", default="-", help="Standard output when it is - or left out.")
+        importing = acts.add_parser("import", help="Read NDJSON as export writes it; what is there is left alone.")
+        importing.add_argument("file", help="Standard input when it is -.")
+        for chosen in (listing, groups, replay, discard, export):
+            _add_filters(chosen)
+        for changing in (replay, discard):
+            changing.add_argument("--reason", default="")
+            changing.add_argument("--dry-run", action="store_true", help="Say what it would touch, change nothing.")
+        for telling in (listing, show, groups, replay, discard, importing):
+            telling.add_argument("--json", action="store_true", help="One JSON value on standard output.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        acts: dict[str, Callable[[dict[str, Any]], None]] = {
+            "list": self._list,
+            "show": self._show,
+            "groups": self._groups,
+            "replay": self._replay,
+            "discard": self._discard,
+            "export": self._export,
+            "import": self._import,
+        }
+        acts[options["act"]](options)
+
+    def _list(self, options: dict[str, Any]) -> None:
+        filters = _filters(options)
+        rows = filters.queryset().defer("body", "headers", "traceback", "search_text", "document")
+        found = [_line(row) for row in rows[: max(0, options["limit"])]]
+        counts = counting.by_state(filters)
+        total = counts.of(filters.state)
+        if options["json"]:
+            self._tell({"total": total, "complete": counts.complete, "dead_letters": found})
+            return
+        for line in found:
+            error = f"{line['error_type']}: {line['error_message']}".strip(": ")[:100]
+            self.stdout.write(f"{line['id']}  {line['failed_at']:%Y-%m-%d %H:%M:%S}  {line['consumer']}  {error}")
+        self.stdout.write(f"{len(found)} of {total:,}{'' if counts.complete else '+'}")
+
+    def _show(self, options: dict[str, Any]) -> None:
+        row = DeadLetter.objects.filter(pk=_uuid(options["id"])).first()
+        if row is None:
+            raise CommandError(f"there is no dead letter {options['id']}: it may have been deleted")
+        found = exchange.as_dict(row)
+        if options["json"]:
+            self._tell(found)
+            return
+        for name in ("id", "consumer", "state", "origin", "attempts", "replays", "failed_at", "error_type"):
+            self.stdout.write(f"{name.replace('_', ' ')}: {found[name]}")
+        self.stdout.write(f"error: {found['error_message']}\n{found['traceback']}")
+        for name, value in found["headers"].items():
+            self.stdout.write(f"  {name}: {value}")
+        self.stdout.write(found.get("body", f"{row.body_size:,} bytes that are no text: see --json or export"))
+
+    def _groups(self, options: dict[str, Any]) -> None:
+        heaps = counting.heaps(_filters(options), By(options["by"]), size=max(1, options["limit"])).rows
+        if options["json"]:
+            listed = [{"label": heap.label, "dead": heap.dead, "total": heap.total, **_group(heap)} for heap in heaps]
+            self._tell(listed)
+            return
+        for heap in heaps:
+            self.stdout.write(f"{heap.dead:>9,}  {heap.label or NONE}")
+
+    def _replay(self, options: dict[str, Any]) -> None:
+        read = plans.read({name: options[name] for name in _PLAN})
+        if read.problems:
+            raise CommandError("\n".join(f"--{name.replace('_', '-')}: {told}" for name, told in read.problems.items()))
+        filters = _filters(options)
+        seen = preview(filters)
+        if options["dry_run"] or not seen.count:
+            self._preview(seen, "replayed", options)
+            return
+        planned = selection.replay_matching(
+            filters,
+            as_of=seen.as_of,
+            expected_count=seen.count,
+            actor=None,
+            actor_name=_user(),
+            reason=options["reason"],
+            plan=read.plan,
+        )
+        if planned.replay is None:
+            raise CommandError(planned.refusal)
+        if options["wait"]:
+            self._wait(planned.replay, options)
+        if options["json"]:
+            self._tell({"replay": planned.replay.pk, "chosen": planned.chosen, "skipped": planned.skipped})
+        else:
+            self.stdout.write(f"Replay {planned.replay.pk} of {planned.chosen:,} messages; the workers carry it out.")
+
+    def _wait(self, replay: Replay, options: dict[str, Any]) -> None:
+        while True:
+            replay.refresh_from_db()
+            now = progress(replay)
+            if not options["json"]:
+                self.stderr.write(
+                    f"{replay.state}: {now.processed:,} processed, {now.sent:,} sent, {now.failed_again:,} failed"
+                    f" again, {now.skipped:,} skipped, {now.waiting:,} to send. {replay.note}".rstrip()
+                )
+            if replay.state not in {ReplayState.WAITING, ReplayState.RUNNING}:
+                return
+            time.sleep(LOOK_EVERY_S)
+
+    def _discard(self, options: dict[str, Any]) -> None:
+        filters = _filters(options)
+        seen = preview(filters)
+        if options["dry_run"] or not seen.count:
+            self._preview(seen, "discarded", options)
+            return
+        done = selection.discard_matching(
+            filters,
+            as_of=seen.as_of,
+            expected_count=seen.count,
+            actor=None,
+            actor_name=_user(),
+            reason=options["reason"],
+        )
+        if done.refusal:
+            raise CommandError(done.refusal)
+        if options["json"]:
+            self._tell({"discarded": done.count, "skipped": done.skipped})
+        else:
+            self.stdout.write(f"Discarded {done.count:,} dead letters.")
+
+    def _preview(self, seen: Preview, verb: str, options: dict[str, Any]) -> None:
+        if options["json"]:
+            groups = {"by_error": seen.by_error, "by_origin": seen.by_origin}
+            listed = {name: {group.label: group.count for group in found} for name, found in groups.items()}
+            self._tell({"count": seen.count, "oldest": seen.oldest, **listed, "changed": False})
+            return
+        self.stdout.write(f"{seen.count:,} dead letters would be {verb}. Nothing was changed.")
+        for group in seen.by_error:
+            self.stdout.write(f"{group.count:>9,}  {group.label or NONE}")
+
+    def _export(self, options: dict[str, Any]) -> None:
+        count = 0
+        with _opened(options["file"], "w", self.stdout) as target:
+            for line in exchange.lines(_filters(options).queryset()):
+                target.write(line)
+                count += 1
+                if count % TELL_EVERY == 0:
+                    self.stderr.write(f"{count:,} exported …")
+        self.stderr.write(f"Exported {count:,} dead letters.")
+
+    def _import(self, options: dict[str, Any]) -> None:
+        with _opened(options["file"], "r", sys.stdin) as source:
+            done = exchange.read(source, actor=None, actor_name=_user())
+        for problem in done.problems:
+            self.stderr.write(problem)
+        if options["json"]:
+            self._tell({"created": done.created, "known": done.known, "problems": done.problems})
+        else:
+            self.stdout.write(f"Imported {done.created:,} dead letters; {done.known:,} were there already.")
+        if done.problems:
+            raise CommandError(f"{len(done.problems)} lines could not be read")
+
+    def _tell(self, value: Any) -> None:
+        self.stdout.write(json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False, indent=2))
+
+
+_PLAN = {
+    "destination": "Send them there in place of where each came from.",
+    "rate": "Messages a second at most.",
+    "canary": "How many at first, step by step: 1,5,25.",
+    "stop_above": "Stop when more than this share fails again, in percent.",
+    "stop_on_same": "Any text: stop when one fails as it did before.",
+    "start_at": "When to start, ISO 8601.",
+}
+_FILTERS = {
+    "consumer": "Of this consumer.",
+    "state": "In this state, or all; dead when left out.",
+    "text": "A search as on the page: words, header:x=1, json:order.id=7, error:…, body:…, attempts:>=3.",
+    "error_type": "With this error type.",
+    "group": "Of the failure group with this id.",
+    "origin": "From this destination.",
+    "worker": "That died in this worker.",
+    "day": "That failed on this day.",
+    "failed_after": "That failed after this time, or within a span such as 90m, 24h, 7d.",
+    "failed_before": "That failed before this time.",
+}
+assert set(_FILTERS) == {field.name for field in fields(Filters)}
+
+
+def _add_filters(parser: ArgumentParser) -> None:
+    for name, words in _FILTERS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", default="", help=words)
+
+
+def _filters(options: dict[str, Any]) -> Filters:
+    filters = Filters.from_query({name: options[name] for name in _FILTERS})
+    if problems := filters.problems():
+        raise CommandError("\n".join(problems))
+    states = {*DeadLetterState.values, "all", ""}
+    if filters.state not in states:
+        raise CommandError(f"--state {filters.state!r} is none of {', '.join(sorted(states - {''}))}")
+    state = {"": DeadLetterState.DEAD.value, "all": ""}.get(filters.state, filters.state)
+    return Filters.from_query({**{name: options[name] for name in _FILTERS}, "state": state})
+
+
+def _line(row: DeadLetter) -> dict[str, Any]:
+    names = ("state", "origin", "error_type", "error_message", "attempts", "replays", "failed_at", "body_size")
+    return {"id": str(row.pk), "consumer": row.consumer_name, **{name: getattr(row, name) for name in names}}
+
+
+def _group(heap: counting.Heap) -> dict[str, Any]:
+    if heap.group is None:
+        return {}
+    return {"group": heap.group.pk, "last_failed_at": heap.group.last_failed_at, "note": heap.group.note}
+
+
+def _uuid(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise CommandError(f"{text!r} is no id: it looks like {uuid.UUID(int=timezone.now().day)}") from None
+
+
+def _user() -> str:
+    try:
+        return f"{getpass.getuser()} at a shell"
+    except (KeyError, OSError):
+        return "somebody at a shell"
+
+
+@contextmanager
+def _opened(name: str, mode: str, standard: Any) -> Iterator[Any]:
+    if name == "-":
+        yield standard
+        return
+    try:
+        with Path(name).open(mode, encoding="utf-8") as file:
+            yield file
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{name}: {error}") from error

@@ -1,0 +1,162 @@
+"""Dead letters from a shell: the same filters and the same audit as on the pages."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stompconsole.deadletters import exchange
+from stompconsole.models import AuditEntry, DeadLetter, Failure, FailureGroup, Replay
+from tests.deadletters.making import Captures, died, make_consumer, tallied
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def run(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("deadletters", *arguments, stdout=out, stderr=io.StringIO())
+    return out.getvalue()
+
+
+def told(*arguments: str) -> Any:
+    return json.loads(run(*arguments, "--json"))
+
+
+@pytest.fixture
+def _some() -> None:
+    consumer = make_consumer(name="orders")
+    failing = died(consumer="orders", error_type="KeyError")
+    Captures(consumer).give(
+        (failing, b'{"order": 1}'),
+        (died(consumer="orders", error_type="TimeoutError"), b'{"order": 2}'),
+        (died(consumer="orders", error_type="TimeoutError"), b"\xff\x00"),
+    )
+
+
+@pytest.mark.usefixtures("_some")
+def test_a_list_takes_the_filters_of_the_page() -> None:
+    listed = told("list", "--error-type", "TimeoutError", "--text", "json:order=2")
+    assert (listed["total"], [line["consumer"] for line in listed["dead_letters"]]) == (1, ["orders"])
+    assert "3 of 3" in run("list")
+    assert "0 of 0" in run("list", "--state", "discarded")
+
+
+@pytest.mark.usefixtures("_some")
+def test_one_is_shown_whole() -> None:
+    row = DeadLetter.objects.get(error_type="KeyError")
+    shown = told("show", str(row.pk))
+    assert (shown["body"], shown["failures"][0]["error_type"]) == ('{"order": 1}', "KeyError")
+    assert "error type: KeyError" in run("show", str(row.pk))
+
+
+@pytest.mark.usefixtures("_some")
+def test_groups_are_listed_largest_first() -> None:
+    assert [heap["dead"] for heap in told("groups")] == [2, 1]
+    assert told("groups", "--by", "consumer") == [{"label": "orders", "dead": 3, "total": 3}]
+    assert "TimeoutError" in run("groups").splitlines()[0]
+
+
+@pytest.mark.usefixtures("_some")
+@pytest.mark.parametrize("act", ["replay", "discard"])
+def test_a_dry_run_counts_and_changes_nothing(act: str) -> None:
+    counted = told(act, "--error-type", "TimeoutError", "--dry-run")
+    assert (counted["count"], counted["by_error"], counted["changed"]) == (2, {"TimeoutError": 2}, False)
+    assert set(DeadLetter.objects.values_list("state", flat=True)) == {"dead"}
+    assert "Nothing was changed" in run(act, "--dry-run")
+
+
+@pytest.mark.usefixtures("_some")
+def test_a_replay_goes_by_a_plan_and_names_who_asked_for_it() -> None:
+    answer = told(
+        "replay", "--error-type", "TimeoutError", "--rate", "5", "--canary", "1,5", "--reason", "ledger is back"
+    )
+    replay = Replay.objects.get(pk=answer["replay"])
+    assert (replay.total, replay.rate, replay.canary, replay.reason) == (2, 5.0, [1, 5], "ledger is back")
+    entry = AuditEntry.objects.get(action="replay created")
+    assert entry.actor_name.endswith(" at a shell")
+
+
+@pytest.mark.usefixtures("_some")
+def test_a_discard_says_how_many() -> None:
+    assert told("discard", "--consumer", "orders")["discarded"] == 3
+    assert "0 dead letters would be discarded" in run("discard")
+
+
+@pytest.mark.usefixtures("_some")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["list", "--group", "x"], "no id of a failure group"),
+        (["list", "--text", "attempts:many"], "is no number"),
+        (["list", "--state", "alive"], "is none of"),
+        (["show", "7"], "is no id"),
+        (["show", str(uuid.UUID(int=7))], "there is no dead letter"),
+        (["replay", "--rate", "fast"], "--rate: 'fast' is no rate"),
+        (["import", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["export", "/nowhere/at/all"], "/nowhere/at/all"),
+    ],
+)
+def test_what_makes_no_sense_is_told(arguments: list[str], words: str) -> None:
+    with pytest.raises(CommandError, match=words):
+        run(*arguments)
+    assert not Replay.objects.exists()
+
+
+@pytest.mark.usefixtures("_some")
+def test_what_was_exported_and_deleted_is_imported_as_it_was(tmp_path: Path) -> None:
+    before = {row.pk: exchange.as_dict(row) for row in DeadLetter.objects.all()}
+    counts = tallied()
+    file = str(tmp_path / "letters.ndjson")
+    run("export", file, "--state", "all")
+    assert "0 dead letters; 3 were there already" in run("import", file)
+    DeadLetter.objects.all().delete()
+    FailureGroup.objects.all().delete()
+    assert told("import", file) == {"created": 3, "known": 0, "problems": []}
+    assert {row.pk: exchange.as_dict(row) for row in DeadLetter.objects.all()} == before
+    assert {(cell.state, count) for cell, count in tallied().items()} == {
+        (cell.state, count) for cell, count in counts.items()
+    }
+    assert Failure.objects.count() == 3
+    assert AuditEntry.objects.filter(action="dead letters imported").count() == 1
+
+
+def test_lines_that_can_not_be_read_are_named_and_the_others_stored(tmp_path: Path) -> None:
+    good = {"id": str(uuid.uuid4()), "failed_at": "2026-01-01T00:00:00Z", "body": "x", "consumer": "gone"}
+    bad = [
+        "{",
+        "[]",
+        json.dumps({**good, "id": "7"}),
+        json.dumps({**good, "failed_at": "yesterday"}),
+        json.dumps({**good, "headers": {"a": 1}}),
+        json.dumps({**good, "attempts": "many"}),
+        json.dumps({**good, "body_base64": "%"}),
+        json.dumps({**good, "failures": [1]}),
+        "[" * 50_000,
+    ]
+    file = tmp_path / "letters.ndjson"
+    file.write_text("\n".join(["", *bad, json.dumps(good)]))
+    with pytest.raises(CommandError, match="9 lines could not be read"):
+        run("import", str(file))
+    row = DeadLetter.objects.get()
+    assert (row.consumer_name, row.state, bytes(row.body)) == ("gone", "dead", b"x")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(JSON)
+def test_any_json_is_read_or_told(value: Any) -> None:
+    done = exchange.read([json.dumps(value)], actor=None)
+    assert done.created or done.problems
