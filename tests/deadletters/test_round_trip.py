@@ -18,6 +18,7 @@ from tests.deadletters.engines import running_engine
 from tests.deadletters.making import make_broker, make_consumer, make_dead_letters
 from tests.delivery.running import Seen, running, send, take_all
 from tests.support.brokers import TestBroker
+from tests.support.choosing import one_of_each_dialect
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,6 +38,7 @@ def picky(fixed: list[str]) -> Callable[[Seen], Handler]:
     return make
 
 
+@one_of_each_dialect
 def test_a_message_fails_is_captured_replayed_and_processed(any_broker: TestBroker, destination: str) -> None:
     consumer = make_consumer(any_broker, destination=destination)
     spec = consumer.spec()
@@ -60,6 +62,7 @@ def test_a_message_fails_is_captured_replayed_and_processed(any_broker: TestBrok
     assert run.seen.bodies == [{"sku": "a"}, {"sku": "b"}]
 
 
+@one_of_each_dialect
 @pytest.mark.parametrize(
     "body", [b"", b"\x00\xff\x00", b"[1, 2]\n\n", b"x" * 2_000_000], ids=["empty", "nul", "tail", "big"]
 )

@@ -22,6 +22,7 @@ from stompconsole.transport.session import Endpoint, Session
 from tests.delivery.running import Keep, Seen, running, send
 from tests.delivery.test_runner import declare_as_django_stomp_did
 from tests.support.brokers import TestBroker
+from tests.support.choosing import one_of_each_dialect
 from tests.support.devbroker import running_devbroker
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
@@ -335,6 +336,7 @@ def delete_queue(rabbitmq: TestBroker, name: str) -> None:
     httpx.delete(url, auth=(rabbitmq.user, rabbitmq.password), timeout=10).raise_for_status()
 
 
+@one_of_each_dialect
 def test_a_frozen_broker_is_told_with_its_reason_and_left(any_broker: TestBroker, destination: str) -> None:
     with Proxy(any_broker.endpoint()) as proxy:
         through = any_broker.broker_spec(

@@ -212,7 +212,7 @@ def test_a_connection_cut_in_the_middle_loses_nothing(any_broker: TestBroker, pr
     send(any_broker.broker_spec(), destination, sent)
     through = any_broker.broker_spec(endpoints=(proxy.endpoint,))
     with running(through, destination, make, prefetch=20) as run:
-        until(lambda: set(run.seen.bodies) == set(sent), 30, "every message was handled")
+        any_broker.until(lambda: set(run.seen.bodies) == set(sent), 30, "every message was handled")
         run.wait_settled()
     assert len(run.seen.bodies) - 500 <= 2 * 20, "at most what was prefetched comes twice"
     reasons = [reason for state, reason in run.seen.states if state is SubscriptionState.BACKING_OFF]

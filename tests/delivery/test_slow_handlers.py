@@ -12,6 +12,7 @@ from stompconsole.delivery.payload import Handler, Payload
 from stompconsole.delivery.specs import AckMode, SubscriptionState
 from tests.delivery.running import Running, Seen, held_on, running, send
 from tests.support.brokers import TestBroker
+from tests.support.choosing import one_of_each_dialect
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
 
@@ -61,6 +62,7 @@ def assert_never_lost(run: Running) -> None:
     assert [state for state, _ in run.seen.states] == [SubscriptionState.RUNNING]
 
 
+@one_of_each_dialect
 def test_a_handler_that_takes_several_heart_beat_time_outs_costs_nothing_in_any_mode(
     any_broker: TestBroker, proxy: Proxy, destination: str, release: threading.Event
 ) -> None:
@@ -109,6 +111,7 @@ def test_a_handler_that_keeps_the_processor_busy_costs_nothing_either(
             assert_never_lost(run)
 
 
+@one_of_each_dialect
 def test_a_dead_broker_is_noticed_though_the_handler_is_busy_and_the_prefetch_full(
     any_broker: TestBroker, proxy: Proxy, destination: str, release: threading.Event
 ) -> None:
@@ -126,7 +129,7 @@ def test_a_dead_broker_is_noticed_though_the_handler_is_busy_and_the_prefetch_fu
         proxy.thaw()
         proxy.cut()
         release.set()
-        until(lambda: set(run.seen.bodies) == set(range(6)), 30, "all are handled in the end")
+        any_broker.until(lambda: set(run.seen.bodies) == set(range(6)), 30, "all are handled in the end")
         run.wait_settled()
 
 

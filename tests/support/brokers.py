@@ -7,14 +7,18 @@ of broker is installed or started: ``rabbitmq.py``, ``activemq.py``, ``artemis.p
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.transport.frames import encode
 from stompconsole.transport.session import Endpoint, Login
 from tests.support.servers import HOST, Served
+from tests.support.waiting import until
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,10 @@ class TestBroker(Served):
             receipt_timeout_s=10.0,
         )
         return replace(spec, **overrides)
+
+    def until(self, predicate: Callable[[], T], timeout_s: float, what: str) -> T:
+        """Wait as ``waiting.until`` does for what comes of messages whose connection was cut."""
+        return until(predicate, timeout_s, what)
 
     def answers(self) -> bool:
         """Whether a CONNECT with the right login is answered by CONNECTED now."""

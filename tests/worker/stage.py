@@ -80,11 +80,11 @@ class Stage:
             "TEST_LEDGER": str(self._ledger),
         }
 
-    def send(self, destination: str, bodies: Iterable[object]) -> None:
+    def send(self, destination: str, bodies: Iterable[object], **headers: str) -> None:
         """Send bodies as JSON and wait for the receipts."""
         sender = self._senders.of(self.spec())
-        headers = sender.dialect().send_headers(destination)
-        futures = [sender.send(destination, headers, json.dumps(body).encode()) for body in bodies]
+        fields = {**sender.dialect().send_headers(destination), **headers}
+        futures = [sender.send(destination, fields, json.dumps(body).encode()) for body in bodies]
         for future in futures:
             future.result(20)
 
