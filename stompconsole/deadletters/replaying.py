@@ -110,6 +110,7 @@ class _Run:
         self._state: ReplayState | None = ReplayState.RUNNING
         self._changed = asyncio.Event()
         self._note = ""
+        self._held_up = False
         self._resume_at = 0
         self._pause_s = FIRST_PAUSE_S
         self._pace = Pace()
@@ -172,6 +173,8 @@ class _Run:
                 trouble |= new_trouble
                 # One queue that is full blocks its broker's sender: next time those behind it have their turn.
                 self._resume_at = results.stuck_at or after_item
+            elif results.sent and not trouble:
+                self._held_up = False
             await self._write_down(results, portion.unsendable)
         return trouble
 
@@ -185,7 +188,9 @@ class _Run:
             await self._say(self._course.waits if self._course is not None else "")
             await _rest(JUDGE_EVERY_S, self._stop, self._changed)
             return 0
-        await self._say("")
+        if not self._held_up:
+            # Else the reason stays until it gets on again: trying once more takes as long as a receipt may.
+            await self._say("")
         if not (most := self._pace.allowed(replay_rows.PORTION)):
             # Not much longer: the rate may be changed meanwhile.
             await _rest(min(self._pace.wait_s(), RENEW_EVERY_S), self._stop, self._changed)
@@ -223,6 +228,7 @@ class _Run:
                 return
 
     async def _wait_out(self, trouble: str) -> None:
+        self._held_up = bool(trouble)
         await self._say(trouble)
         await self._pause()
 

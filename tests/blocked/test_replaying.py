@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stompconsole.deadletters import selection
+from stompconsole.deadletters import controlling, selection
 from stompconsole.deadletters.outcomes import Progress, progress
 from stompconsole.models import Consumer, DeadLetter, Replay, ReplayState
 from tests.blocked.test_consuming import is_empty
@@ -67,7 +67,7 @@ def test_a_replay_that_is_cancelled_meanwhile_says_what_may_still_arrive(
         replay = replay_of(consumer)
         with running_engine():
             until(lambda: replay.items.exclude(note="").count() == 1, 20, "one is on its way")
-            selection.cancel_replay(replay.pk, actor=None)
+            controlling.cancel_replay(replay.pk, actor=None)
             until(lambda: progress(replay).skipped == TOTAL, 20, "all are given back")
     finally:
         full_store.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -197,6 +198,27 @@ def test_a_broker_that_is_blocked_makes_a_replay_wait_and_go_on_by_itself(
         wire.faults.unblock_sends()
         assert wait_done(replay).sent == 5
     assert set(wire.bodies("/queue/orders")) == {str(number).encode() for number in range(5)}
+
+
+def test_the_reason_why_a_replay_waits_stays_for_as_long_as_it_waits(
+    wire: RunningDevBroker, consumer: Consumer
+) -> None:
+    wire.faults.block_sends()
+    replay = replay_of(make_dead_letters(consumer, 5))
+    with running_engine():
+        wait_note(replay, "does not confirm")
+        until_s = time.monotonic() + 3.0
+
+        def stays() -> bool:
+            replay.refresh_from_db()
+            assert replay.note
+            return time.monotonic() > until_s
+
+        # Longer than a receipt may take and the pause after it: it has tried again by then.
+        until(stays, 5, "three seconds are over")
+        wire.faults.unblock_sends()
+        wait_done(replay)
+    assert replay.note == ""
 
 
 def test_one_full_queue_does_not_keep_those_behind_it_for_ever(

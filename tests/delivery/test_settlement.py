@@ -208,3 +208,57 @@ def test_what_is_owed_while_another_thread_writes_is_written_by_that_thread() ->
     go_on.set()
     thread.join(5)
     assert session.frames == ["ACK 0", "ACK 1"]
+
+
+def test_nothing_is_settled_any_more_once_it_is_shut() -> None:
+    session, _, settlement, deliveries = made(AckMode.CLIENT_INDIVIDUAL, 2)
+    deliveries[0].ack()
+
+    settlement.shut()
+
+    assert not deliveries[1].ack()
+    assert (session.frames, settlement.in_flight) == (["ACK 0"], 0)
+
+
+def test_whoever_shuts_it_waits_for_an_ack_that_is_being_written() -> None:
+    # Else UNSUBSCRIBE could be written before it.
+    session, _, settlement, deliveries = made(AckMode.CLIENT_INDIVIDUAL, 1)
+    begun, go_on, written = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(data: bytes) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        written.set()
+
+    session.write = slow  # type: ignore[method-assign]
+    deliveries[0].ack()
+    writer = threading.Thread(target=settlement.flush)
+    writer.start()
+    assert begun.wait(10)
+    shutter = threading.Thread(target=lambda: (settlement.shut(), shut_after.append(written.is_set())))
+    shut_after: list[bool] = []
+    shutter.start()
+    shutter.join(0.2)
+    go_on.set()
+    shutter.join(10)
+    writer.join(10)
+    assert shut_after == [True]
+
+
+def test_what_can_not_be_worked_on_is_given_back_by_leaving_in_order() -> None:
+    session, around, settlement, deliveries = made(AckMode.CLIENT_INDIVIDUAL, 3)
+    deliveries[0].ack()
+
+    settlement.give_back(deliveries, "the database is away")
+
+    assert (settlement.failure, around.woken, session.close_reason) == ("the database is away", True, None)
+    assert settlement.wait_idle(0)
+    assert settlement.take(deliveries) == []
+
+
+def test_in_auto_mode_there_is_nobody_to_give_it_back_to() -> None:
+    session, _, settlement, deliveries = made(AckMode.AUTO, 1)
+
+    settlement.give_back(deliveries, "the database is away")
+
+    assert session.close_reason == "the database is away"

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import pytest
 
@@ -93,13 +93,15 @@ class Artemis(ProcessRig):
 class ArtemisBroker(TestBroker):
     """One door of an Artemis: stop, kill and restart of the one are of both."""
 
+    strands_messages: ClassVar[bool] = True
+
     prefixed_port: int
 
     def until(self, predicate: Callable[[], T], timeout_s: float, what: str) -> T:
         """Wait; restart it once if that is what it takes.
 
-        Of some 400 connections that end without DISCONNECT one leaves a message with nobody: handed out, says the
-        queue, and to no consumer. A restart gives it out again, and so nothing is lost.
+        Of some hundred connections that end without DISCONNECT one leaves messages with nobody: handed out, says their
+        queue, and it has no consumer. A restart gives them out again, and so nothing is lost.
         """
         try:
             return until(predicate, timeout_s, what)

@@ -13,6 +13,8 @@ import subprocess
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from tests.support import activemq, artemis, rabbitmq
 from tests.support.activemq import ActiveMQ
@@ -196,7 +198,8 @@ class FullDisk(Blockade):
     refuses = True
 
     def __init__(self, server: Path, folder: Path) -> None:
-        self._ballast = folder / "ballast"
+        self._folder = folder
+        self._ballast: IO[bytes] | None = None
         rig = SmallArtemis(server, folder)
         # What it writes itself must fit.
         rig.limit = math.ceil(100 * (_used(folder) + OWN_BYTES) / _total(folder))
@@ -209,17 +212,18 @@ class FullDisk(Blockade):
         self.broker.wait_until_ready()
 
     def block(self) -> None:
-        with self._ballast.open("wb") as ballast:
-            os.posix_fallocate(ballast.fileno(), 0, self._target - _used(self._ballast.parent))
+        # Without a name: whatever becomes of this process, the memory is given back.
+        self._ballast = TemporaryFile(dir=self._folder)  # noqa: SIM115 - held until it is cleared
+        os.posix_fallocate(self._ballast.fileno(), 0, self._target - _used(self._folder))
         until(lambda: not self._takes(), 10, "the broker notices")
 
     def clear(self) -> None:
-        if self._ballast.exists():
-            self._ballast.unlink()
+        if self._ballast is not None:
+            self._ballast.close()
+            self._ballast = None
             until(self._takes, 10, "the broker notices")
 
     def close(self) -> None:
-        self._ballast.unlink(missing_ok=True)
         self.broker.rig.close()
 
     def _takes(self) -> bool:

@@ -30,6 +30,9 @@ class TestBroker(Served):
 
     __test__: ClassVar[bool] = False
 
+    strands_messages: ClassVar[bool] = False
+    """Whether now and then it gives a message of a connection that was cut to nobody, until it is restarted."""
+
     host: str = HOST
     port: int
     user: str

@@ -60,7 +60,10 @@ def unpacked(name: str, artifact: str) -> Path:
             _maven("copy", f"-Dartifact={artifact}", f"-DoutputDirectory={beside}")
             (archive,) = Path(beside).iterdir()
             command = ["tar", "--extract", "--file", str(archive), "--directory", str(folder), "--strip-components=1"]
-            subprocess.run(command, check=True, timeout=UNPACK_TIMEOUT_S)
+            try:
+                subprocess.run(command, check=True, timeout=UNPACK_TIMEOUT_S)
+            except subprocess.SubprocessError as error:
+                raise Unavailable(f"{archive.name} can't be unpacked: {error}") from error
 
     return kept(name, fetch)
 
@@ -107,9 +110,9 @@ def _maven(goal: str, *arguments: str) -> None:
 
 
 def said(output: str) -> str:
-    """What Maven gives as the reason, in one line."""
-    errors = [line.removeprefix("[ERROR]").strip() for line in output.splitlines() if line.startswith("[ERROR]")]
-    return " ".join(errors or output.split())[:WORDS] or "it said nothing"
+    """What Maven gives as the reason, in one line. It comes first; how to see more of it follows."""
+    errors = re.findall(r"^\W*\[ERROR\] +(\S.*)", re.sub(r"\x1b\[\d*m", "", output), re.MULTILINE)
+    return (errors[0] if errors else " ".join(output.split()))[:WORDS] or "it said nothing"
 
 
 def _java_version() -> int:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support import installing, pool
+from tests.support import artemis, given, installing, pool
 from tests.support.pool import ServerPool
+from tests.support.servers import Unavailable
 
 MISSING = "no redis: install Debian's redis-server; or name one with STOMPCONSOLE_TEST_REDIS"
 
@@ -34,3 +35,25 @@ def test_a_missing_server_fails_its_tests_in_ci(servers: ServerPool, monkeypatch
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match=MISSING):
         servers.server("redis")
+
+
+def test_what_comes_from_maven_central_is_skipped_in_ci_as_well(
+    servers: ServerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_reach() -> None:
+        raise Unavailable("Maven can't fetch it: Connection refused")
+
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.delenv("STOMPCONSOLE_TEST_ARTEMIS", raising=False)
+    monkeypatch.setitem(pool.KINDS, "artemis", replace(pool.KINDS["artemis"], server=out_of_reach))
+    with pytest.raises(pytest.skip.Exception, match="no artemis: Maven can't fetch it: Connection refused"):
+        servers.broker("artemis")
+
+
+def test_the_other_door_of_an_artemis_that_was_given_has_a_variable_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = given.broker("artemis", "broker.example:61613")
+    monkeypatch.delenv("STOMPCONSOLE_TEST_ARTEMIS_PREFIXED", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="by STOMPCONSOLE_TEST_ARTEMIS_PREFIXED"):
+        artemis.prefixed(named)
+    monkeypatch.setenv("STOMPCONSOLE_TEST_ARTEMIS_PREFIXED", "broker.example:61614")
+    assert artemis.prefixed(named).endpoint().port == 61614

@@ -97,13 +97,16 @@ class Stage:
 
     def written(self, word: str = "done") -> list[str]:
         """The bodies that handlers wrote down with this word, in order."""
-        lines = [line.split(" ", 2) for line in self._ledger.read_text(encoding="utf-8").splitlines()]
-        return [line[2] for line in lines if line[0] == word]
+        return [line[2] for line in self._lines() if line[0] == word]
 
     def written_by(self, word: str = "done") -> Counter[int]:
         """How many each process wrote down."""
-        lines = [line.split(" ", 2) for line in self._ledger.read_text(encoding="utf-8").splitlines()]
-        return Counter(int(line[1]) for line in lines if line[0] == word)
+        return Counter(int(line[1]) for line in self._lines() if line[0] == word)
+
+    def _lines(self) -> list[list[str]]:
+        # Up to the last line break: a handler may be in the middle of its line.
+        whole = self._ledger.read_text(encoding="utf-8").rpartition("\n")[0]
+        return [line.split(" ", 2) for line in whole.splitlines()]
 
     def slots(self, consumer: Consumer, purpose: Purpose = Purpose.CONSUME) -> list[Subscription]:
         return list(consumer.subscriptions.filter(purpose=purpose.value).select_related("worker").order_by("slot"))
