@@ -66,10 +66,11 @@ def test_a_message_that_fails_is_dead_lettered_captured_replayed_and_processed(s
 def test_a_worker_whose_connections_are_cut_again_and_again_loses_nothing(
     stage: Stage, proxy: Proxy, destination: str
 ) -> None:
-    worker = stage.worker()
-    consumer = stage.consumer("orders", destination=destination, prefetch=20, concurrency=2)
-    # Two kilobytes each: what a message is taken to weigh where a broker counts bytes.
+    # Before there is anybody to handle them. Two kilobytes each: what a message is taken to weigh where a broker
+    # counts bytes.
     stage.send(destination, MANY, **{"x-weight": "x" * 1_800})
+    worker = stage.worker()
+    consumer = stage.consumer("orders", "note_unhurried", destination=destination, prefetch=20, concurrency=2)
 
     for handled in (1, 100, 300):
         until(lambda least=handled: len(stage.written()) >= least, 30, f"{handled} are handled")

@@ -101,7 +101,8 @@ def test_errors_of_rabbitmq_that_name_no_message_find_the_right_ones(rabbitmq: T
     assert replay is not None
     with running_engine():
         until(lambda: progress(replay) == Progress(total=32, sent=30, skipped=2), 40, "all but two are sent")
-    notes = dict(replay.items.exclude(note="").values_list("dead_letter__origin", "note"))
+    # Others may say that they were in flight when the connection ended.
+    notes = dict(replay.items.filter(state="skipped").values_list("dead_letter__origin", "note"))
     assert notes.keys() == bad.keys()
     assert all(words in notes[origin] for origin, words in bad.items())
     bodies = take_all(consumer.broker.spec(), destination, 30)
