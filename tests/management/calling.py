@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.management import call_command
+from django.db import connections
 
 from stompconsole.management.foreground import ForegroundCommand
 from tests.support.waiting import until
@@ -61,6 +62,9 @@ class Called:
             call_command(self._command, *arguments, stdout=self._out, **options)
         except BaseException as error:  # noqa: BLE001 - the test is told
             self.error = error
+        finally:
+            # Django's are per thread: nobody else would close this one.
+            connections.close_all()
 
 
 @contextmanager
