@@ -65,6 +65,9 @@ class DeadLetter(models.Model):
             models.Index(fields=["state", "-failed_at", "-id"]),
             models.Index(fields=["consumer", "state", "-failed_at"]),
             models.Index(fields=["group", "state", "-failed_at", "-id"]),
+            # Of ``id:`` in a search; those of headers, document and text are in ``models.postgres``.
+            models.Index(fields=["message_id"]),
+            models.Index(fields=["correlation_id"]),
         ]
         permissions = [
             ("replay_deadletter", "Can replay dead letters"),

@@ -29,8 +29,10 @@ from stompconsole.models import Consumer, DeadLetter
 
 FIELD = "failed_at"
 MOST_ERROR_TYPES = 30
-IN_FORM = ("state", "text", "consumer", "error_type")
+IN_FORM = ("state", "text", "consumer", "error_type", "failed_after")
 """Filters with a field of their own in the form of the list; the others travel along hidden."""
+SPANS = {"15m": "last 15 min", "1h": "last hour", "24h": "last day", "7d": "last week"}
+"""Of the time of failure, offered in the form."""
 
 
 @require_safe
@@ -53,8 +55,10 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
         "narrowed": [(name, value) for name, value in asdict(filters).items() if value and name not in IN_FORM],
         "fields": [(name, value) for name, value in asdict(filters).items() if value],
         "problems": filters.problems(),
+        "remarks": searching.told_of(filters.text),
         "search_help": searching.HELP,
         "consumers": _consumer_names(filters),
+        "spans": SPANS,
         "error_types": _error_types(filters),
         "now": now,
         "undo_since": undo_possible_since(now),
