@@ -6,6 +6,7 @@ from django.urls import path
 
 from stompconsole.dashboard.views import (
     audit,
+    bulk_editing,
     consumers,
     dead_letters,
     discarding,
@@ -32,11 +33,13 @@ urlpatterns = [
     path("dead-letters/<uuid:pk>/", dead_letters.dead_letter, name="dead-letter"),
     path("dead-letters/<uuid:pk>/edit/", editing.edit, name="dead-letter-edit"),
     path("dead-letters/<uuid:pk>/body/", dead_letters.dead_letter_body, name="dead-letter-body"),
+    path("dead-letters/<uuid:pk>/edited/<int:item>/", bulk_editing.edited, name="dead-letter-edited"),
     path("groups/", groups.groups, name="groups"),
     path("groups/<int:pk>/", groups.group, name="group"),
     path("groups/<int:pk>/tend/", groups.tend, name="group-tend"),
     path("replays/", replays.replays, name="replays"),
     path("replays/new/", replays.plan, name="replay-plan"),
+    path("replays/new/edit/", bulk_editing.edit_many, name="replay-edit"),
     path("replays/<int:pk>/", replays.replay, name="replay"),
     path("replays/<int:pk>/pause/", steering.pause, name="replay-pause"),
     path("replays/<int:pk>/resume/", steering.resume, name="replay-resume"),

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import urlencode
 
+from django.db.models import QuerySet
 from django.http import QueryDict
 
 from stompconsole.dashboard.formdata import moment_from, texts
+from stompconsole.deadletters.filters import frozen_of
 from stompconsole.deadletters.selection import Filters, Preview, preview, preview_of
+from stompconsole.models import DeadLetter
 
 MATCHING = "matching"
 MAX_IDS = 500
@@ -54,6 +57,10 @@ class Choice:
     def preview(self) -> Preview:
         """What it amounts to now."""
         return preview(self.filters) if self.matching else preview_of(list(self.ids))
+
+    def rows(self, as_of: datetime) -> QuerySet[DeadLetter]:
+        """The dead letters it was at ``as_of`` and still is."""
+        return self.filters.frozen(as_of) if self.matching else frozen_of(list(self.ids), as_of)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,6 @@
 """A dead letter changed and sent again: the body and the team's headers, checked before, the original kept.
 
-Owns what can be changed and what is wrong with a change. Headers of the protocol, of the broker and of ours are locked:
-a replay would leave them out, or depends on them.
+Owns what is wrong with a change of one; which headers are locked says ``sendable``. Many at once: ``operations``.
 """
 
 from __future__ import annotations
@@ -16,11 +15,9 @@ from django.db import transaction
 
 from stompconsole import audit
 from stompconsole.audit import Action
-from stompconsole.brokers import BrokerKind, dialect_for
-from stompconsole.deadletters import selection, storable
+from stompconsole.deadletters import selection, sendable, storable
 from stompconsole.deadletters.plans import PLAIN, Plan
 from stompconsole.deadletters.selection import Planned
-from stompconsole.delivery import envelope
 from stompconsole.models import DeadLetter, LetterEdit, ReplayItem
 
 if TYPE_CHECKING:
@@ -28,12 +25,6 @@ if TYPE_CHECKING:
 
 MAX_BODY = 256 * 1024
 """Bytes of a body that can be changed in a form; of a larger one the headers can."""
-
-MAX_HEADERS = 80
-MAX_HEADER_BYTES = 8_000
-"""What every broker takes."""
-
-_DIALECTS = tuple(dialect_for(kind, "") for kind in BrokerKind if kind is not BrokerKind.AUTO)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +37,7 @@ class Change:
 
 def editable(letter: DeadLetter) -> dict[str, str]:
     """The team's headers: those that can be changed."""
-    return {name: value for name, value in letter.headers.items() if not is_locked(name)}
-
-
-def is_locked(name: str) -> bool:
-    """Whether a header is the protocol's, a broker's or ours."""
-    return name == "content-length" or name.startswith(envelope.PREFIX) or not _sent_by_all(name)
-
-
-def _sent_by_all(name: str) -> bool:
-    return all(dialect.resend_headers({name: "x"}) for dialect in _DIALECTS)
+    return sendable.editable(letter.headers)
 
 
 def text_of(letter: DeadLetter) -> str | None:
@@ -71,21 +53,8 @@ def text_of(letter: DeadLetter) -> str | None:
 
 def problems(letter: DeadLetter, change: Change) -> dict[str, str]:
     """What is wrong with a change, by ``body`` or ``headers``; empty when it can be sent."""
-    found = {"headers": _of_headers(change.headers), "body": _of_body(letter, change)}
+    found = {"headers": sendable.problem(change.headers), "body": _of_body(letter, change)}
     return {field: told for field, told in found.items() if told}
-
-
-def _of_headers(headers: Mapping[str, str]) -> str:
-    if len(headers) > MAX_HEADERS:
-        return f"{len(headers)} headers are too many: brokers take about {MAX_HEADERS} beside their own."
-    for name, value in headers.items():
-        if not name or any(character in name for character in ":\0\r\n") or "\0" in value:
-            return f"{name!r} can't be a header: a name has no colon and no line break, and neither holds a NUL."
-        if is_locked(name):
-            return f"{name} is locked: it belongs to the protocol, the broker or the console."
-        if len(f"{name}:{value}".encode(errors="replace")) > MAX_HEADER_BYTES:
-            return f"{name} is longer than {MAX_HEADER_BYTES:,} bytes: ActiveMQ ends the connection at 10 KB."
-    return ""
 
 
 def _of_body(letter: DeadLetter, change: Change) -> str:
@@ -150,7 +119,7 @@ def edit_and_replay(
 
 def _complete(letter: DeadLetter, change: Change) -> dict[str, str]:
     """With the locked headers as they were: they tell how it is to be sent, content-length above all."""
-    locked = {name: value for name, value in letter.headers.items() if is_locked(name)}
+    locked = {name: value for name, value in letter.headers.items() if sendable.is_locked(name)}
     return {**locked, **storable.headers(change.headers)}
 
 

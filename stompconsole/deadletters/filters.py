@@ -150,7 +150,12 @@ def preview(filters: Filters) -> Preview:
 def preview_of(ids: list[uuid.UUID]) -> Preview:
     """The same for dead letters chosen one by one."""
     as_of = timezone.now()
-    return _preview(DeadLetter.objects.filter(pk__in=ids, state=DeadLetterState.DEAD, state_at__lte=as_of), as_of)
+    return _preview(frozen_of(ids, as_of), as_of)
+
+
+def frozen_of(ids: list[uuid.UUID], as_of: datetime) -> QuerySet[DeadLetter]:
+    """Those of these that have been dead without a break since ``as_of``."""
+    return DeadLetter.objects.filter(pk__in=ids, state=DeadLetterState.DEAD, state_at__lte=as_of)
 
 
 def _preview(rows: QuerySet[DeadLetter], as_of: datetime) -> Preview:

@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.db.models.constants import OnConflict
 from django.utils import timezone
 
-from stompconsole.deadletters import storable, transitions
+from stompconsole.deadletters import operations, storable, transitions
 from stompconsole.deadletters.plans import Plan
 from stompconsole.models import DeadLetter, DeadLetterState, FailureGroup, Replay, ReplayItem, ReplayItemState
 
@@ -40,6 +40,7 @@ def begin(selection: str, reason: str, actor: User | None, plan: Plan, group: Fa
         stop_above_percent=plan.stop_above_percent,
         stop_on_same=plan.stop_on_same,
         start_at=plan.start_at,
+        edits=operations.written(plan.edits),
     )
 
 

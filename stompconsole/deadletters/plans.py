@@ -14,6 +14,8 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from stompconsole.deadletters import operations
+from stompconsole.deadletters.operations import Operation
 from stompconsole.models.names import validate_destination
 
 MAX_RATE = 100_000.0
@@ -27,7 +29,8 @@ CANARY = (1, 5, 25)
 class Plan:
     """``rate`` in messages a second, None for no limit; ``canary`` sizes of the first steps, each waits for the
     outcomes of all before the next; ``stop_above_percent`` of known outcomes that failed again, None for no rule;
-    ``destination`` empty for where each came from; ``start_at`` aware, None for now."""
+    ``destination`` empty for where each came from; ``start_at`` aware, None for now; ``edits`` are made to each
+    message when it is sent."""
 
     destination: str = ""
     rate: float | None = None
@@ -35,9 +38,10 @@ class Plan:
     stop_above_percent: float | None = None
     stop_on_same: bool = False
     start_at: datetime | None = None
+    edits: tuple[Operation, ...] = ()
 
     def describe(self) -> str:
-        """In words, for the record; empty when nothing is out of the ordinary."""
+        """In words, for the record; empty when nothing is out of the ordinary. Of edits without their values."""
         parts = [
             f"to {self.destination}" if self.destination else "",
             f"at most {self.rate:g} a second" if self.rate is not None else "",
@@ -45,6 +49,7 @@ class Plan:
             f"stopping above {self.stop_above_percent:g} % failed again" if self.stop_above_percent is not None else "",
             "stopping when one fails as before" if self.stop_on_same else "",
             f"from {self.start_at:%Y-%m-%d %H:%M} on" if self.start_at else "",
+            *(edit.name for edit in self.edits),
         ]
         return ", ".join(filter(None, parts))
 
@@ -63,7 +68,8 @@ class ReadPlan:
 
 def read(query: Mapping[str, str], now: datetime | None = None) -> ReadPlan:
     """From ``request.POST`` or a dict: ``destination``, ``rate``, ``canary`` (``1, 5, 25``), ``stop_above``,
-    ``stop_on_same`` (any text), ``start_at`` (ISO 8601; without a zone it is the current one). Empty means none."""
+    ``stop_on_same`` (any text), ``start_at`` (ISO 8601; without a zone it is the current one), ``edits`` (JSON,
+    see ``operations``). Empty means none."""
     problems: dict[str, str] = {}
 
     def field(name: str) -> str:
@@ -76,6 +82,7 @@ def read(query: Mapping[str, str], now: datetime | None = None) -> ReadPlan:
         stop_above_percent=_percent(field("stop_above"), problems),
         stop_on_same=bool(field("stop_on_same")),
         start_at=_start(field("start_at"), problems, now or timezone.now()),
+        edits=_edits(field("edits"), problems),
     )
     return ReadPlan(plan=plan, problems=problems)
 
@@ -128,6 +135,13 @@ def _start(text: str, problems: dict[str, str], now: datetime) -> datetime | Non
         problems["start_at"] = f"{text!r} is no time: write it as {now:%Y-%m-%dT%H:%M}."
         return None
     return found if timezone.is_aware(found) else timezone.make_aware(found)
+
+
+def _edits(text: str, problems: dict[str, str]) -> tuple[Operation, ...]:
+    found = operations.read_json(text)
+    if found.problems:
+        problems["edits"] = " ".join(found.problems)
+    return found.operations
 
 
 def _number(text: str) -> float | None:

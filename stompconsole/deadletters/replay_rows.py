@@ -19,8 +19,9 @@ from django.utils import timezone
 from stompconsole import audit
 from stompconsole.audit import Action
 from stompconsole.brokers import Wanted
-from stompconsole.deadletters import reach, storable, transitions
+from stompconsole.deadletters import reach, storable, transitions, versions
 from stompconsole.deadletters.judging import Course, Outcomes, Rules, judge
+from stompconsole.deadletters.operations import Message, Refusal
 from stompconsole.deadletters.outcomes import progress
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import ConfigurationError
@@ -129,7 +130,11 @@ def portion(replay_id: int, after_item: int, without: Collection[str], most: int
         elif not (item.replay.destination or dead_letter.origin):
             result.unsendable[dead_letter.pk] = NO_ORIGIN
         elif (broker := _spec(dead_letter.consumer.broker, specs, result)) is not None:
-            result.outgoing.append(_outgoing(item, dead_letter.consumer, broker))
+            match versions.to_send(item):
+                case Refusal(reason=reason):
+                    result.unsendable[dead_letter.pk] = reason
+                case message:
+                    result.outgoing.append(_outgoing(item, dead_letter.consumer, broker, message))
     _begin([message.item_id for message in result.outgoing])
     return result
 
@@ -166,18 +171,16 @@ def _spec(broker: Broker, specs: dict[int, BrokerSpec], result: Portion) -> Brok
     return specs[broker.pk]
 
 
-def _outgoing(item: ReplayItem, consumer: Consumer, broker: BrokerSpec) -> Outgoing:
-    dead_letter = item.dead_letter
-    message = item.edit or dead_letter
+def _outgoing(item: ReplayItem, consumer: Consumer, broker: BrokerSpec, message: Message) -> Outgoing:
     return Outgoing(
         item_id=item.pk,
-        dead_letter_id=dead_letter.pk,
+        dead_letter_id=item.dead_letter_id,
         broker=broker,
         consumer=consumer.name,
         wanted=_wanted(item, consumer),
         in_doubt=bool(item.note) or item.begun_at is not None,
-        headers=message.headers,
-        body=bytes(message.body),
+        headers=dict(message.headers),
+        body=message.body,
     )
 
 

@@ -17,6 +17,7 @@ from django.db.models import Q, QuerySet, Value
 from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import StrIndex, Substr
 
+from stompconsole.deadletters.json_text import MOST_STEPS, steps
 from stompconsole.deadletters.storable import SEPARATOR
 from stompconsole.models import DeadLetter
 
@@ -26,7 +27,6 @@ HELP = "words, or terms: header:name=value, json:order.id=4711, error:…, body:
 _TERM = re.compile(rf'(?<!\S)(?P<name>{"|".join(TERMS)}):(?P<value>(?:"[^"]*"|[^\s"])+)')
 _ATTEMPTS = re.compile(r"(?P<compare>>=|<=|>|<|=|)(?P<number>\d{1,9})")
 _LOOKUPS = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt", "=": "exact", "": "exact"}
-_MOST_STEPS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +62,8 @@ def _problem(term: Term) -> str:
     match term.name:
         case "header" if not term.value.partition("=")[0]:
             return f"header:{term.value} names no header: write header:name=value."
-        case "json" if not _path(term.value.partition("=")[0]):
-            return f"json:{term.value} names no path: write json:order.id=4711, at most {_MOST_STEPS} steps deep."
+        case "json" if not steps(term.value.partition("=")[0]):
+            return f"json:{term.value} names no path: write json:order.id=4711, at most {MOST_STEPS} steps deep."
         case "attempts" if not _ATTEMPTS.fullmatch(term.value):
             return f"attempts:{term.value} is no number: write attempts:3 or attempts:>=3."
         case "replayed" if term.value not in {"yes", "no"} and not _ATTEMPTS.fullmatch(term.value):
@@ -139,7 +139,7 @@ def _with_header(rows: QuerySet[DeadLetter], term: str, alias: str) -> QuerySet[
 def _with_path(rows: QuerySet[DeadLetter], term: str, alias: str) -> QuerySet[DeadLetter]:
     path, given, value = term.partition("=")
     found: Any = "document"
-    for step in _path(path):
+    for step in steps(path):
         found = KeyTransform(step, found)
     rows = rows.alias(**{alias: found})
     if not given:
@@ -148,11 +148,6 @@ def _with_path(rows: QuerySet[DeadLetter], term: str, alias: str) -> QuerySet[De
     for meaning in _meanings(value):
         wanted |= Q(**{alias: meaning})
     return rows.filter(wanted)
-
-
-def _path(text: str) -> list[str]:
-    steps = text.removeprefix("$.").replace("[", ".").replace("]", "").split(".") if text else []
-    return steps if all(steps) and len(steps) <= _MOST_STEPS else []
 
 
 def _meanings(text: str) -> Iterator[Any]:

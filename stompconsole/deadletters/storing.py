@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from stompconsole.deadletters import grouping, tallies, transitions
+from stompconsole.deadletters import grouping, tallies, transitions, versions
 from stompconsole.deadletters.captured import Captured
 from stompconsole.models import Consumer, DeadLetter, DeadLetterState, Failure, ReplayItemState
 
@@ -114,22 +114,23 @@ def _come_back(
     """Known dead letters that died once more: dead again, unless a later replay of them is under way."""
     ids = {message.dead_letter_id for message in messages}
     open_items = {item.dead_letter_id: item for item in transitions.open_items(ids)}
-    failed_again: list[int] = []
+    failed_again: dict[int, Captured] = {}
     changed: dict[uuid.UUID, DeadLetter] = {}
     for message in messages:
         item = open_items.get(message.dead_letter_id)
         if item is not None and item.replay_id != message.replay_id:
             continue
         if item is not None:
-            failed_again.append(open_items.pop(message.dead_letter_id).pk)
+            failed_again[open_items.pop(message.dead_letter_id).pk] = message
         row = known[message.dead_letter_id]
         row.replays += row.state == DeadLetterState.REPLAYING
         _assign(row, {**_newest(message, owners, groups, now), "origin": message.origin or row.origin})
         changed[row.pk] = row
     if changed:
+        versions.keep_originals(failed_again, {message.dead_letter_id: message for message in failed_again.values()})
         fields = [*_newest(messages[0], owners, groups, now), "replays"]
         DeadLetter.objects.bulk_update(changed.values(), fields, batch_size=ROWS_PER_UPDATE)
-        transitions.settle_items(failed_again, ReplayItemState.FAILED_AGAIN, now)
+        transitions.settle_items(failed_again.keys(), ReplayItemState.FAILED_AGAIN, now)
 
 
 def _row(message: Captured, owners: Owners, groups: _Groups, now: datetime) -> DeadLetter:

@@ -43,6 +43,7 @@ class Replay(models.Model):
     stop_above_percent = models.FloatField(null=True, help_text="Stops when more than this fails again.")
     stop_on_same = models.BooleanField(default=False, help_text="Stops when one fails as it did before.")
     start_at = models.DateTimeField(null=True)
+    edits = models.JSONField(default=list, help_text="What is changed in each message when it is sent: operations.")
     judged_since = models.DateTimeField(null=True, help_text="When it was resumed: earlier outcomes stop it no more.")
     worker = models.ForeignKey(Worker, null=True, on_delete=models.SET_NULL, related_name="+")
     lease_until = models.DateTimeField(null=True)
@@ -67,6 +68,8 @@ class LetterEdit(models.Model):
     reason = models.CharField(max_length=200, blank=True)
     headers = models.JSONField(default=dict)
     body = models.BinaryField()
+    headers_before = models.JSONField(null=True, help_text="The original's, once the edited message has died too.")
+    body_before = models.BinaryField(null=True)
 
     class Meta:
         ordering = ["-made_at", "-id"]

@@ -160,3 +160,31 @@ JSON = st.recursive(
 def test_any_json_is_read_or_told(value: Any) -> None:
     done = exchange.read([json.dumps(value)], actor=None)
     assert done.created or done.problems
+
+
+@pytest.mark.usefixtures("_some")
+def test_a_replay_from_a_shell_edits_what_it_sends() -> None:
+    edits = ("--set-header", "fixed=yes", "--set-json", 'sku="A"', "--remove-json", "order", "--remove-header", "old")
+    dry = run("replay", *edits, "--dry-run")
+    assert "Of 3 that were looked at 2 would be edited, 0 stay as they are, 1 can't be edited" in dry
+    assert "no UTF-8 text" in dry
+    run("replay", *edits)
+    assert [edit["act"] for edit in Replay.objects.get().edits] == [
+        "set header",
+        "remove header",
+        "set json",
+        "remove json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (("--set-header", "fixed"), "write --set-header NAME=VALUE"),
+        (("--set-json", "sku=A"), "no JSON"),
+        (("--set-header", "destination=x"), "is locked"),
+    ],
+)
+def test_an_edit_that_makes_no_sense_is_told_in_the_shell(edit: tuple[str, str], told: str) -> None:
+    with pytest.raises(CommandError, match=told):
+        run("replay", *edit)

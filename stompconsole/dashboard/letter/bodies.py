@@ -122,6 +122,12 @@ def _laid_out(text: str) -> list[Token] | None:
     return list(_merged(_lines(text)))
 
 
+def set_out(text: str) -> str | None:
+    """JSON with its lines broken and indented as one text, None when it is not JSON."""
+    tokens = _laid_out(text)
+    return None if tokens is None else "".join(token.text for token in tokens)
+
+
 def _lines(text: str) -> Iterator[Token]:
     depth = 0
     found = _TOKENS.findall(text)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from stompconsole.dashboard.letter.bodies import set_out
 
 MOST_LINES = 2_000
 Message = tuple[Mapping[str, str], str]
@@ -31,16 +32,9 @@ def difference(before: Message, after: Message) -> list[Line]:
 
 
 def _lines(message: Message) -> list[str]:
+    # JSON gets a line for each member, so that one that changed is one line; numbers stay as they are spelt.
     headers, body = message
-    return [*(f"{name}: {value}" for name, value in sorted(headers.items())), "", *_set_out(body).splitlines()]
-
-
-def _set_out(body: str) -> str:
-    """JSON with a line for each member, so that one that changed is one line; other text as it is."""
-    try:
-        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return body
+    return [*(f"{name}: {value}" for name, value in sorted(headers.items())), "", *(set_out(body) or body).splitlines()]
 
 
 def _line(text: str) -> Line:

@@ -9,6 +9,7 @@ from datetime import datetime
 from django.db.models import Q
 from django.urls import reverse
 
+from stompconsole.deadletters import versions
 from stompconsole.models import AuditEntry, DeadLetter, DeadLetterState, Failure, ReplayItem, ReplayItemState
 
 MOST_ACTS = 20
@@ -57,6 +58,9 @@ def _of_item(item: ReplayItem) -> Iterator[Event]:
         note=item.replay.reason,
         href=href,
     )
+    if versions.is_edited(item):
+        what = reverse("stompconsole:dead-letter-edited", args=[item.dead_letter_id, item.pk])
+        yield Event(at=item.replay.created_at, what="edited for it; the original is kept", href=what)
     if item.sent_at and item.state != ReplayItemState.SKIPPED:
         yield Event(at=item.sent_at, what="sent back", note=item.note, href=href)
     if item.outcome_at and item.state == ReplayItemState.PROCESSED:

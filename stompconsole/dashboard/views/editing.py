@@ -15,7 +15,7 @@ from stompconsole.dashboard import shell
 from stompconsole.dashboard.access import EDIT, REPLAY, console_view, operator
 from stompconsole.dashboard.formdata import reason_in
 from stompconsole.dashboard.letter.difference import difference
-from stompconsole.deadletters import editing
+from stompconsole.deadletters import editing, sendable
 from stompconsole.deadletters.editing import Change
 from stompconsole.models import DeadLetter, DeadLetterState
 
@@ -53,7 +53,7 @@ def _form(request: HttpRequest, letter: DeadLetter, change: Change, problems: Ma
     context = {
         "letter": letter,
         "rows": [*change.headers.items(), *[("", "")] * BLANK_ROWS],
-        "locked": sorted((name, value) for name, value in letter.headers.items() if editing.is_locked(name)),
+        "locked": sorted((name, value) for name, value in letter.headers.items() if sendable.is_locked(name)),
         "body": change.body,
         "problems": problems,
         "reason": reason_in(request.POST),
@@ -77,7 +77,7 @@ def _preview(request: HttpRequest, letter: DeadLetter, change: Change) -> HttpRe
 
 def _change(letter: DeadLetter, form: QueryDict) -> Change:
     """What a form says. A row without a name, and without a value, is no header."""
-    names, values = form.getlist("name")[: 2 * editing.MAX_HEADERS], form.getlist("value")
+    names, values = form.getlist("name")[: 2 * sendable.MAX_HEADERS], form.getlist("value")
     pairs = zip_longest(names, values[: len(names)], fillvalue="")
     headers = {name.strip(): value for name, value in pairs if name.strip() or value}
     if "body" not in form:

@@ -12,14 +12,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from stompconsole.dashboard import formats, progress, shell
-from stompconsole.dashboard.access import REPLAY, Operator, console_view, operator
+from stompconsole.dashboard.access import EDIT, REPLAY, Operator, console_view, operator
 from stompconsole.dashboard.choice import Choice, Confirmed
 from stompconsole.dashboard.formdata import reason_in, texts
 from stompconsole.dashboard.links import back
 from stompconsole.dashboard.paging import page_of
 from stompconsole.dashboard.stream.topics import Page, Topic
 from stompconsole.dashboard.tabs import list_query
-from stompconsole.deadletters import plans
+from stompconsole.deadletters import operations, plans
 from stompconsole.deadletters.plans import Plan
 from stompconsole.deadletters.selection import Planned, replay_matching, replay_selected
 from stompconsole.models import Replay
@@ -40,14 +40,24 @@ def plan(request: HttpRequest) -> HttpResponse:
     if choice.empty:
         messages.warning(request, "Nothing was selected: tick what you want to replay, or all that match.")
         return redirect(back(request, reverse(LIST)))
+    edits = texts(request.POST).get("edits", "")
+    if edits and not request.user.has_perm(EDIT):
+        return shell.refused(request, EDIT)
     confirmed = Confirmed.from_query(request.POST)
-    if confirmed is None:
-        # A list's form: its choice goes into the URL, so that reloading the plan posts nothing.
-        return redirect(f"{reverse('stompconsole:replay-plan')}?{choice.query_string()}")
+    if confirmed is not None:
+        return _confirmed(request, choice, confirmed)
+    if edits:
+        # What is put into messages stays out of URLs: servers log them.
+        return _plan_page(request, choice, edits=edits)
+    # A list's form: its choice goes into the URL, so that reloading the plan posts nothing.
+    return redirect(f"{reverse('stompconsole:replay-plan')}?{choice.query_string()}")
+
+
+def _confirmed(request: HttpRequest, choice: Choice, confirmed: Confirmed) -> HttpResponse:
     typed = texts(request.POST)
     read = plans.read(typed)
     if read.problems:
-        return _plan_page(request, choice, typed, read.problems)
+        return _plan_page(request, choice, typed, read.problems, edits=typed.get("edits", ""))
     return _carry_out(request, choice, confirmed, read.plan)
 
 
@@ -56,14 +66,18 @@ def _plan_page(
     choice: Choice,
     typed: Mapping[str, str] | None = None,
     problems: Mapping[str, str] | None = None,
+    edits: str = "",
 ) -> HttpResponse:
     seen = choice.preview()
+    told = operations.read_json(edits)
     context = {
         "choice": choice,
         "preview": seen,
         "back": _list_of(choice),
         "typed": _offered(seen.count) if typed is None else typed,
-        "problems": problems or {},
+        "problems": problems or ({"edits": " ".join(told.problems)} if told.problems else {}),
+        "edits": edits,
+        "edits_told": [str(edit) for edit in told.operations],
         "now": timezone.now(),
     }
     return shell.page(request, "replay_plan.html", context, section="dead-letters", status=400 if problems else 200)
@@ -131,6 +145,7 @@ def replay(request: HttpRequest, pk: int) -> HttpResponse:
         "items": progress.items_html(row),
         "doubtful": progress.doubtful_html(row),
         "plan": progress.plan_of(row),
+        "edits": [str(edit) for edit in operations.kept(row.edits)],
         "state": progress.state_html(going),
         "now": now,
     }

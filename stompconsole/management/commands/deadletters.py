@@ -25,7 +25,9 @@ from django.utils import timezone
 from stompconsole.deadletters import counting, exchange, plans, selection
 from stompconsole.deadletters.counting import By
 from stompconsole.deadletters.filters import NONE, Filters, Preview, preview
+from stompconsole.deadletters.operations import Act
 from stompconsole.deadletters.outcomes import progress
+from stompconsole.deadletters.outlooks import Outlook, outlook
 from stompconsole.models import DeadLetter, DeadLetterState, Replay, ReplayState
 
 SHOWN = 50
@@ -50,6 +52,8 @@ class Command(BaseCommand):
         replay = acts.add_parser("replay", help="Have what matches sent again by the workers.")
         for name, words in _PLAN.items():
             replay.add_argument(f"--{name.replace('_', '-')}", default="", help=words)
+        for name, (_, form, words) in _EDITS.items():
+            replay.add_argument(f"--{name}", action="append", default=[], metavar=form, help=words)
         replay.add_argument("--wait", action="store_true", help="Wait for its end, and show how far it is.")
         discard = acts.add_parser("discard", help="Discard what matches; the pages can bring it back for a while.")
         export = acts.add_parser("export", help="Write what matches as NDJSON.")
@@ -115,13 +119,16 @@ class Command(BaseCommand):
             self.stdout.write(f"{heap.dead:>9,}  {heap.label or NONE}")
 
     def _replay(self, options: dict[str, Any]) -> None:
-        read = plans.read({name: options[name] for name in _PLAN})
+        typed = {name: options[name] for name in _PLAN}
+        read = plans.read({**typed, "edits": json.dumps(_edits(options))})
         if read.problems:
             raise CommandError("\n".join(f"--{name.replace('_', '-')}: {told}" for name, told in read.problems.items()))
         filters = _filters(options)
         seen = preview(filters)
         if options["dry_run"] or not seen.count:
             self._preview(seen, "replayed", options)
+            if read.plan.edits and not options["json"]:
+                self._outlook(outlook(filters.frozen(seen.as_of), read.plan.edits))
             return
         planned = selection.replay_matching(
             filters,
@@ -185,6 +192,14 @@ class Command(BaseCommand):
         for group in seen.by_error:
             self.stdout.write(f"{group.count:>9,}  {group.label or NONE}")
 
+    def _outlook(self, found: Outlook) -> None:
+        self.stdout.write(
+            f"Of {found.looked_at:,} that were looked at {found.changed:,} would be edited, {found.unchanged:,} stay as"
+            f" they are, {found.left_out:,} can't be edited and would be skipped."
+        )
+        for group in found.reasons:
+            self.stdout.write(f"{group.count:>9,}  {group.label}")
+
     def _export(self, options: dict[str, Any]) -> None:
         count = 0
         with _opened(options["file"], "w", self.stdout) as target:
@@ -219,6 +234,12 @@ _PLAN = {
     "stop_on_same": "Any text: stop when one fails as it did before.",
     "start_at": "When to start, ISO 8601.",
 }
+_EDITS = {
+    "set-header": (Act.SET_HEADER, "NAME=VALUE", "Set this header in each message that is sent."),
+    "remove-header": (Act.REMOVE_HEADER, "NAME", "Leave this header out."),
+    "set-json": (Act.SET_JSON, "PATH=JSON", "Put a value at a path of the body: order.sku='\"A-17\"'."),
+    "remove-json": (Act.REMOVE_JSON, "PATH", "Take out what is at a path of the body."),
+}
 _FILTERS = {
     "consumer": "Of this consumer.",
     "state": "In this state, or all; dead when left out.",
@@ -248,6 +269,18 @@ def _filters(options: dict[str, Any]) -> Filters:
         raise CommandError(f"--state {filters.state!r} is none of {', '.join(sorted(states - {''}))}")
     state = {"": DeadLetterState.DEAD.value, "all": ""}.get(filters.state, filters.state)
     return Filters.from_query({**{name: options[name] for name in _FILTERS}, "state": state})
+
+
+def _edits(options: dict[str, Any]) -> list[dict[str, str]]:
+    """What is to be edited, as ``operations`` reads it."""
+    found: list[dict[str, str]] = []
+    for name, (act, form, _) in _EDITS.items():
+        for text in options[name.replace("-", "_")]:
+            target, given, value = text.partition("=") if act.sets else (text, "=", "")
+            if not given or not target.strip():
+                raise CommandError(f"--{name} {text!r} can't be read: write --{name} {form}")
+            found.append({"act": act.value, "target": target, "value": value})
+    return found
 
 
 def _line(row: DeadLetter) -> dict[str, Any]:

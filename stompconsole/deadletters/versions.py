@@ -1,0 +1,71 @@
+"""The two versions of a dead letter that was edited: as it died first, and as it was sent.
+
+A message that was edited and died again comes back as it was sent, and its row takes that: the original is kept with
+the edit then. Until then the row is the original, and of many that were edited alike nothing is kept but how.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from stompconsole.deadletters import operations
+from stompconsole.deadletters.captured import Captured
+from stompconsole.deadletters.operations import Message, Refusal
+from stompconsole.models import DeadLetter, LetterEdit, ReplayItem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """Before and after; ``after`` is why there is none where it could not be edited."""
+
+    before: Message
+    after: Message | Refusal
+
+
+def to_send(item: ReplayItem) -> Message | Refusal:
+    """What a replay sends for an item: the dead letter, edited where that was wanted."""
+    return of_item(item).after
+
+
+def of_item(item: ReplayItem) -> Versions:
+    """Both versions of what an item is about."""
+    letter, edit = item.dead_letter, item.edit
+    if edit is None:
+        before = Message(headers=letter.headers, body=bytes(letter.body))
+        return Versions(before=before, after=operations.carry_out(operations.kept(item.replay.edits), before))
+    after = Message(headers=edit.headers, body=bytes(edit.body))
+    if edit.headers_before is None:
+        return Versions(before=Message(headers=letter.headers, body=bytes(letter.body)), after=after)
+    return Versions(before=Message(headers=edit.headers_before, body=bytes(edit.body_before or b"")), after=after)
+
+
+def keep_originals(item_ids: Collection[int], came_back: Mapping[uuid.UUID, Captured]) -> None:
+    """Keep what rows hold now with the edits of these items, before the rows take what came back."""
+    if not item_ids:
+        return
+    items = ReplayItem.objects.filter(pk__in=item_ids).select_related("replay", "edit")
+    edited = [item for item in items if is_edited(item)]
+    letters = DeadLetter.objects.only("headers", "body").in_bulk([item.dead_letter_id for item in edited])
+    for item in edited:
+        letter = letters[item.dead_letter_id]
+        edit = item.edit or _made(item, came_back[item.dead_letter_id])
+        edit.headers_before, edit.body_before = letter.headers, bytes(letter.body)
+        edit.save()
+        ReplayItem.objects.filter(pk=item.pk).update(edit=edit)
+
+
+def _made(item: ReplayItem, message: Captured) -> LetterEdit:
+    return LetterEdit(
+        dead_letter_id=item.dead_letter_id,
+        made_by_id=item.replay.created_by_id,
+        reason=item.replay.reason,
+        headers=message.headers,
+        body=message.body,
+    )
+
+
+def is_edited(item: ReplayItem) -> bool:
+    """Whether an item's message is, or was to be, sent in another form."""
+    return item.edit_id is not None or bool(item.replay.edits)
