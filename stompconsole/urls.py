@@ -15,6 +15,7 @@ from stompconsole.dashboard.views import (
     overview,
     probes,
     replays,
+    scheduling,
     steering,
     workers,
 )
@@ -30,6 +31,9 @@ urlpatterns = [
     path("dead-letters/", dead_letters.dead_letters, name="dead-letters"),
     path("dead-letters/discard/", discarding.discard, name="discard"),
     path("dead-letters/undo/", discarding.undo, name="undo"),
+    path("dead-letters/send-now/", scheduling.send_now, name="retries-send"),
+    path("dead-letters/cancel/", scheduling.cancel, name="retries-cancel"),
+    path("dead-letters/restore/", scheduling.restore, name="retries-restore"),
     path("dead-letters/<uuid:pk>/", dead_letters.dead_letter, name="dead-letter"),
     path("dead-letters/<uuid:pk>/edit/", editing.edit, name="dead-letter-edit"),
     path("dead-letters/<uuid:pk>/body/", dead_letters.dead_letter_body, name="dead-letter-body"),

@@ -39,6 +39,11 @@ HELP = {
         "For a queue: one slot gets all messages, in order, and another takes over when it ends."
         " On RabbitMQ it makes the queue one connection's own, deleted when that ends."
     ),
+    "retry_later": (
+        "When all attempts have failed: waits such as 5m, 1h, 6h (s, m, h or d), one try after each, then it is dead."
+        " The message leaves the worker meanwhile: it is on the console under Scheduled, to be sent earlier or cancelled"
+        " there. Empty: dead at once."
+    ),
     "subscription_id": "The id that is shown in the broker's own pages; empty means that one is made up.",
 }
 

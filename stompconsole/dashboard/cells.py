@@ -25,6 +25,7 @@ _TONES: dict[str, str] = {
     Standing.STOPPED: "warn",
     Standing.BROKEN: "bad",
     DeadLetterState.DEAD: "bad",
+    DeadLetterState.SCHEDULED: "info",
     DeadLetterState.REPLAYING: "info",
     DeadLetterState.SENT: "info",
     DeadLetterState.PROCESSED: "ok",

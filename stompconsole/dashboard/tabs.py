@@ -18,6 +18,7 @@ ALL = "all"
 
 _LABELS = {
     DeadLetterState.DEAD: "Dead",
+    DeadLetterState.SCHEDULED: "Scheduled",
     DeadLetterState.REPLAYING: "Replaying",
     DeadLetterState.SENT: "Sent",
     DeadLetterState.PROCESSED: "Processed",

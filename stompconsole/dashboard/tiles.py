@@ -13,7 +13,7 @@ from stompconsole.dashboard import formats
 from stompconsole.dashboard.links import definitions_url
 from stompconsole.metrics.lines import ConsumerLine, Live
 from stompconsole.metrics.standing import Standing
-from stompconsole.models import Replay, ReplayItem, ReplayItemState, ReplayState
+from stompconsole.models import DeadLetter, DeadLetterState, Replay, ReplayItem, ReplayItemState, ReplayState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,21 +52,24 @@ class ReplaysNow:
 
     running: int = 0
     waiting_items: int = 0
+    scheduled: int = 0
     last: str = ""
 
 
 def replays_now() -> ReplaysNow:
-    """Three small queries."""
-    under_way = Replay.objects.filter(state__in=(ReplayState.WAITING, ReplayState.RUNNING))
+    """Four small queries. Retries that were due are not counted: nobody asked for them."""
+    asked_for = Replay.objects.exclude(scheduled=True, created_by=None)
+    scheduled = DeadLetter.objects.filter(state=DeadLetterState.SCHEDULED).count()
+    under_way = asked_for.filter(state__in=(ReplayState.WAITING, ReplayState.RUNNING))
     running = under_way.count()
     if running:
         left = ReplayItem.objects.filter(replay__in=under_way, state=ReplayItemState.WAITING).count()
-        return ReplaysNow(running=running, waiting_items=left)
-    last = Replay.objects.filter(state=ReplayState.DONE).first()
+        return ReplaysNow(running=running, waiting_items=left, scheduled=scheduled)
+    last = asked_for.filter(state=ReplayState.DONE).first()
     if last is None:
-        return ReplaysNow()
+        return ReplaysNow(scheduled=scheduled)
     processed = last.items.filter(state=ReplayItemState.PROCESSED).count()
-    return ReplaysNow(last=f"last: {processed:,} of {last.total:,} processed")
+    return ReplaysNow(scheduled=scheduled, last=f"last: {processed:,} of {last.total:,} processed")
 
 
 def tiles(live: Live, replays: ReplaysNow) -> list[Tile]:
@@ -135,13 +138,14 @@ def _dead(live: Live) -> Tile:
 
 
 def _replays(now: ReplaysNow) -> Tile:
-    note = f"{formats.plural(now.waiting_items, 'message')} to send" if now.running else now.last
+    told = f"{formats.plural(now.waiting_items, 'message')} to send" if now.running else now.last
+    waiting = f"{formats.plural(now.scheduled, 'retry', 'retries')} scheduled" if now.scheduled else ""
     return Tile(
         name="replays",
         label="Replays",
         value=formats.number(now.running),
         unit="running",
-        note=note or "none so far",
+        note=" · ".join(filter(None, (waiting, told))) or "none so far",
         href=reverse("stompconsole:replays"),
     )
 

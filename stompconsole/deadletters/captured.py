@@ -43,7 +43,8 @@ class Death:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Captured:
-    """A dead message, storable. ``origin`` is empty if unknown, ``consumer`` if it doesn't say."""
+    """A dead message, storable. ``origin`` is empty if unknown, ``consumer`` if it doesn't say. One with ``due_at`` is
+    not dead: it is to be tried again then."""
 
     dead_letter_id: uuid.UUID
     failure_id: uuid.UUID
@@ -59,6 +60,8 @@ class Captured:
     death: Death
     first_failed_at: datetime
     failed_at: datetime
+    due_at: datetime | None = None
+    retry_step: int = 0
 
 
 def captured(headers: Mapping[str, str], body: bytes, destination: str, dialect: Dialect, now: datetime) -> Captured:
@@ -91,6 +94,8 @@ def captured(headers: Mapping[str, str], body: bytes, destination: str, dialect:
         death=death,
         first_failed_at=storable.moment(ours.first_failed_at, now) if ours else now,
         failed_at=failed_at,
+        due_at=ours.due_at if ours else None,
+        retry_step=storable.whole(ours.retry_step) if ours else 0,
     )
 
 

@@ -78,6 +78,7 @@ def as_dict(row: DeadLetter) -> dict[str, Any]:
         "consumer": row.consumer_name,
         "state": row.state,
         "failed_at": row.failed_at,
+        **({"due_at": row.due_at} if row.state == DeadLetterState.SCHEDULED else {}),
         "first_failed_at": row.first_failed_at,
         "attempts": row.attempts,
         "replays": row.replays,

@@ -6,6 +6,7 @@ still write what it knows: states of items only change from the state that is ex
 
 from __future__ import annotations
 
+import enum
 import uuid
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,9 +24,10 @@ from stompconsole.deadletters import reach, storable, transitions, versions
 from stompconsole.deadletters.judging import Course, Outcomes, Rules, judge
 from stompconsole.deadletters.operations import Message, Refusal
 from stompconsole.deadletters.outcomes import progress
+from stompconsole.delivery.envelope import Earlier
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import ConfigurationError
-from stompconsole.models import Broker, Consumer, Replay, ReplayItem, ReplayItemState, ReplayState
+from stompconsole.models import Broker, Consumer, DeadLetter, Replay, ReplayItem, ReplayItemState, ReplayState
 
 PORTION = 200
 """Items sent before their receipts are waited for."""
@@ -48,7 +50,8 @@ _UNFINISHED = Q(state__in=(ReplayState.WAITING, ReplayState.RUNNING)) | Q(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
     """One dead letter to be sent again, with the headers it was captured with. ``wanted`` is the subscription of
-    ``consumer`` that it came by; ``in_doubt``: it was sent before, and the broker may have it."""
+    ``consumer`` that it came by; ``in_doubt``: it was sent before, and the broker may have it; ``earlier`` is what a
+    retry goes on from."""
 
     item_id: int
     dead_letter_id: uuid.UUID
@@ -56,6 +59,7 @@ class Outgoing:
     consumer: str
     wanted: Wanted
     in_doubt: bool
+    earlier: Earlier | None = None
     headers: dict[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
@@ -71,14 +75,22 @@ class Portion:
     trouble: dict[str, str] = field(default_factory=dict)
 
 
-def take(worker_id: uuid.UUID, lease_s: float, carrying: Collection[int]) -> int | None:
+class Lane(enum.Enum):
+    """Replays by who is behind them. Each lane is carried out beside the other, so that retries that are due never
+    wait behind a long replay."""
+
+    ASKED_FOR = "asked for"
+    SCHEDULED = "scheduled"
+
+
+def take(worker_id: uuid.UUID, lease_s: float, carrying: Collection[int], lane: Lane = Lane.ASKED_FOR) -> int | None:
     """Take a replay that nobody carries out, or whose worker has let its lease run out; None if there is none.
 
     ``carrying`` are those that this worker carries out now.
     """
     free = Q(lease_until=None) | Q(lease_until__lt=Now()) | Q(worker=None) | Q(worker_id=worker_id)
     due = Q(start_at=None) | Q(start_at__lte=Now())
-    unclaimed = Replay.objects.filter(_UNFINISHED, free, due).exclude(pk__in=carrying)
+    unclaimed = Replay.objects.filter(_UNFINISHED, free, due, scheduled=lane is Lane.SCHEDULED).exclude(pk__in=carrying)
     for pk in unclaimed.order_by("pk").values_list("pk", flat=True)[:10]:
         lease_until = Now() + timedelta(seconds=lease_s)
         if Replay.objects.filter(_UNFINISHED, free, pk=pk).update(worker_id=worker_id, lease_until=lease_until):
@@ -179,8 +191,17 @@ def _outgoing(item: ReplayItem, consumer: Consumer, broker: BrokerSpec, message:
         consumer=consumer.name,
         wanted=_wanted(item, consumer),
         in_doubt=bool(item.note) or item.begun_at is not None,
+        earlier=_earlier(item.dead_letter) if item.replay.scheduled else None,
         headers=dict(message.headers),
         body=message.body,
+    )
+
+
+def _earlier(dead_letter: DeadLetter) -> Earlier:
+    return Earlier(
+        attempts=dead_letter.attempts,
+        retry_step=dead_letter.retry_step,
+        first_failed_at=dead_letter.first_failed_at or dead_letter.failed_at,
     )
 
 
@@ -264,8 +285,10 @@ def finish(replay_id: int, worker_id: uuid.UUID, worker_name: str) -> bool:
     done = running.exclude(items__state=ReplayItemState.WAITING)
     if not done.update(state=ReplayState.DONE, finished_at=timezone.now(), worker=None, lease_until=None, note=""):
         return False
-    counts = asdict(progress(Replay.objects.get(pk=replay_id)))
-    audit.record(Action.REPLAY_DONE, f"replay {replay_id}", actor=None, actor_name=worker_name, data=counts)
+    replay = Replay.objects.get(pk=replay_id)
+    if not replay.is_routine:
+        counts = asdict(progress(replay))
+        audit.record(Action.REPLAY_DONE, f"replay {replay_id}", actor=None, actor_name=worker_name, data=counts)
     return True
 
 

@@ -20,18 +20,19 @@ from channels.db import database_sync_to_async
 from django.db import Error
 
 from stompconsole.conf import settings_now
-from stompconsole.deadletters import doubts, replay_rows
+from stompconsole.deadletters import doubts, due, replay_rows
 from stompconsole.deadletters.judging import Course
 from stompconsole.deadletters.pacing import Pace
-from stompconsole.deadletters.replay_rows import Orders
+from stompconsole.deadletters.replay_rows import Lane, Orders
 from stompconsole.deadletters.resending import Resender, Results
 from stompconsole.delivery.sender import Senders
 from stompconsole.models import ReplayState
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 4
-"""Replays one worker carries out at the same time."""
+AT_ONCE = {Lane.ASKED_FOR: 4, Lane.SCHEDULED: 16}
+"""Replays one worker carries out at the same time. Of retries there is one for each consumer that has some, and one
+whose broker is away must not keep the others from being sent in time."""
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
@@ -60,7 +61,7 @@ class ReplayEngine:
         self._worker_name = worker_name
         self._senders = senders
         self._wake = asyncio.Event()
-        self._carrying: dict[int, asyncio.Task[None]] = {}
+        self._carrying: dict[Lane, set[int]] = {lane: set() for lane in Lane}
 
     def nudge(self) -> None:
         """Look for replays now instead of at the next poll. From the event loop's thread."""
@@ -72,23 +73,40 @@ class ReplayEngine:
             while not stop.is_set():
                 # Cleared before the look: a nudge that comes later is seen at the next turn.
                 self._wake.clear()
-                if (replay_id := await self._take()) is None:
-                    await _rest(settings_now().poll_interval_s, stop, self._wake)
-                    continue
-                run = _Run(replay_id, self._worker_id, self._worker_name, self._senders, stop)
-                task = group.create_task(run.carry_out(), name=f"replay {replay_id}")
-                self._carrying[replay_id] = task
-                task.add_done_callback(partial(self._ended, replay_id))
+                pause_s = await self._gather()
+                if not [lane for lane in Lane if await self._began(lane, group, stop)]:
+                    await _rest(pause_s, stop, self._wake)
 
-    def _ended(self, replay_id: int, _task: asyncio.Task[None]) -> None:
-        del self._carrying[replay_id]
+    async def _gather(self) -> float:
+        """Make replays of the retries that are due; how long to rest before the next look."""
+        poll_s = settings_now().poll_interval_s
+        try:
+            next_s = await _in_database(due.gather)
+        except Error as error:
+            logger.warning("retries that are due can't be looked for: %s", error)
+            return poll_s
+        return poll_s if next_s is None else min(poll_s, next_s)
+
+    async def _began(self, lane: Lane, group: asyncio.TaskGroup, stop: asyncio.Event) -> bool:
+        """Whether there was another replay to carry out."""
+        if (replay_id := await self._take(lane)) is None:
+            return False
+        run = _Run(replay_id, self._worker_id, self._worker_name, self._senders, stop)
+        task = group.create_task(run.carry_out(), name=f"replay {replay_id}")
+        self._carrying[lane].add(replay_id)
+        task.add_done_callback(partial(self._ended, lane, replay_id))
+        return True
+
+    def _ended(self, lane: Lane, replay_id: int, _task: asyncio.Task[None]) -> None:
+        self._carrying[lane].discard(replay_id)
         self._wake.set()
 
-    async def _take(self) -> int | None:
-        if len(self._carrying) >= AT_ONCE:
+    async def _take(self, lane: Lane) -> int | None:
+        carrying = tuple(self._carrying[lane])
+        if len(carrying) >= AT_ONCE[lane]:
             return None
         try:
-            return await _in_database(replay_rows.take, self._worker_id, settings_now().lease_s, tuple(self._carrying))
+            return await _in_database(replay_rows.take, self._worker_id, settings_now().lease_s, carrying, lane)
         except Error as error:
             logger.warning("replays can't be looked for: %s", error)
             return None

@@ -32,13 +32,22 @@ class TryAgain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TryLater:
+    """The message is to be parked for ``delay_s`` seconds, with ``step`` of the consumer's long steps used by then."""
+
+    delay_s: float
+    step: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """The message is given up on."""
 
     failure: Failure
 
 
-Disposition = Ack | TryAgain | DeadLetter
+Disposition = Ack | TryAgain | TryLater | DeadLetter
 ACK = Ack()
 
 

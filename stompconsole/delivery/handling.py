@@ -6,13 +6,23 @@ import inspect
 import logging
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from stompconsole import correlation
 from stompconsole.brokers import Dialect
 from stompconsole.delivery import codecs, envelope, retry
 from stompconsole.delivery.codecs import UnreadableBody
-from stompconsole.delivery.disposition import ACK, Ack, DeadLetter, Disposition, Failure, TryAgain, failure_of
-from stompconsole.delivery.giving_up import GivingUp
+from stompconsole.delivery.disposition import (
+    ACK,
+    Ack,
+    DeadLetter,
+    Disposition,
+    Failure,
+    TryAgain,
+    TryLater,
+    failure_of,
+)
+from stompconsole.delivery.giving_up import Due, GivingUp
 from stompconsole.delivery.loops import Loops
 from stompconsole.delivery.observer import Observer
 from stompconsole.delivery.payload import Handler, Payload
@@ -80,6 +90,8 @@ class HandlerWork:
         return given
 
     def _process(self, delivery: Delivery, dialect: Dialect, counted: _Counted) -> None:
+        if envelope.RETRY_STEP in delivery.headers and not delivery.attempts:
+            delivery.resume(envelope.earlier(delivery.headers, self._spec.name))
         started = time.perf_counter()
         disposition = self._handle(delivery)
         counted.seconds.append(time.perf_counter() - started)
@@ -91,6 +103,11 @@ class HandlerWork:
                 counted.retried += 1
                 self._log(delivery, failure, f"is tried again in {delay_s:.1f} s")
                 delivery.settlement.again(delivery, delay_s)
+            case TryLater(delay_s=delay_s, step=step, failure=failure):
+                counted.retried += 1
+                due = Due(at=datetime.now(UTC) + timedelta(seconds=delay_s), step=step)
+                self._log(delivery, failure, f"is parked until {due.at:%Y-%m-%d %H:%M:%S} UTC")
+                self._giving_up.park(delivery, failure, dialect, due)
             case DeadLetter(failure=failure):
                 counted.dead_lettered += 1
                 self._log(delivery, failure, "is dead-lettered")
@@ -135,7 +152,7 @@ class HandlerWork:
             delivery.failed()
             if choice.nacked:
                 return DeadLetter(failure=failure_of(error))
-            return retry.decide(error, delivery.attempts, self._spec.retry)
+            return retry.decide(error, delivery.attempts, self._spec.retry, step=delivery.retry_step)
         if choice.nacked:
             delivery.failed()
             return DeadLetter(failure=NACKED)

@@ -89,18 +89,37 @@ class BrokerSpec:
     failback_check_s: float = DEFAULT_FAILBACK_CHECK_S
 
 
+LONGEST_HELD_S = 900.0
+"""The longest wait in a worker, whatever is asked for: RabbitMQ ends a channel that holds a message un-acked for half
+an hour, and with it all that its worker has in hand."""
+
+PARKED_ABOVE_S = 60.0
+"""A longer wait is not for the worker, where a message counts against the prefetch and may keep others away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parking:
+    """How messages that have to wait long leave the worker, to be sent back when they are due: those that would wait
+    longer than ``above_s``, and those whose attempts are used up, once for each of ``steps_s`` seconds."""
+
+    above_s: float = PARKED_ABOVE_S
+    steps_s: tuple[float, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """How often a failing message is tried, and how long it waits between: exponential with jitter.
 
     ``max_attempts`` counts the first one. The wait before attempt n+1 is
-    ``min(max_delay_s, first_delay_s * factor ** (n - 1))``, taken at random from its upper half.
+    ``min(max_delay_s, first_delay_s * factor ** (n - 1))``, taken at random from its upper half. Without ``parking``
+    nothing could bring a message back, so that all waits are in the worker.
     """
 
     max_attempts: int = 1
     first_delay_s: float = 1.0
     factor: float = 2.0
     max_delay_s: float = 60.0
+    parking: Parking | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stompconsole.delivery.specs import AckMode, Codec, DeadLetterVia, Purpose, SubscriptionState
+from stompconsole.delivery.specs import LONGEST_HELD_S, AckMode, Codec, DeadLetterVia, Purpose, SubscriptionState
 from stompconsole.models.audit import AuditEntry
 from stompconsole.models.broker import Broker
 from stompconsole.models.consumer import Consumer
@@ -14,6 +14,7 @@ from stompconsole.models.throughput import ThroughputBucket
 from stompconsole.models.worker import Worker, WorkerState
 
 __all__ = [
+    "LONGEST_HELD_S",
     "AckMode",
     "AuditEntry",
     "Broker",

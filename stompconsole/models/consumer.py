@@ -13,16 +13,20 @@ from django.urls import reverse
 from django.utils import timezone
 
 from stompconsole.brokers import Dialect, Wanted
+from stompconsole.delivery.later import steps_of
 from stompconsole.delivery.specs import (
     AckMode,
     Codec,
     ConsumerSpec,
+    DeadLetterVia,
+    Parking,
     RetryPolicy,
     dead_letter_destination,
     durable_name,
 )
+from stompconsole.errors import ConfigurationError
 from stompconsole.models.broker import Broker
-from stompconsole.models.names import validate_destination, validate_identifier
+from stompconsole.models.names import validate_destination, validate_identifier, validate_steps
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -89,6 +93,13 @@ class Consumer(models.Model):
     retry_first_delay_s = models.FloatField("first retry after (s)", default=1.0, validators=[MinValueValidator(0)])
     retry_factor = models.FloatField("each next retry times", default=2.0, validators=[MinValueValidator(1)])
     retry_max_delay_s = models.FloatField("longest retry delay (s)", default=60.0, validators=[MinValueValidator(0)])
+    retry_later = models.CharField(
+        "then try again after",
+        max_length=200,
+        blank=True,
+        validators=[validate_steps],
+        help_text="When all attempts have failed: 5m, 1h, 6h tries three times more. Empty dead-letters at once.",
+    )
     dead_letter_destination = models.CharField(
         max_length=MAX_DESTINATION,
         blank=True,
@@ -154,6 +165,25 @@ class Consumer(models.Model):
         return self.dead_letter_destination or dead_letter_destination(self.destination)
 
     @property
+    def cannot_park(self) -> str:
+        """Why a message can't leave the worker to be tried again later, in words; empty when it can."""
+        if not self.capture:
+            return "nothing captures its dead letters, so that nothing could bring a message back"
+        if self.broker.dead_letter_via == DeadLetterVia.NACK:
+            return f"{self.broker} dead-letters by NACK, so that the console is not told when a message is due"
+        if self.wanted.is_topic and not self.wanted.is_durable:
+            return f"every subscriber of {self.destination} would get a message that is sent back"
+        return ""
+
+    @property
+    def retry_steps(self) -> int:
+        """How many long steps it has; 0 also for some that can't be read, which its subscriptions then say."""
+        try:
+            return len(steps_of(self.retry_later))
+        except ConfigurationError:
+            return 0
+
+    @property
     def wanted(self) -> Wanted:
         """What its subscriptions ask of the broker: as their specs say it, but it takes no password to know it."""
         return Wanted(
@@ -179,6 +209,8 @@ class Consumer(models.Model):
                 "It can't be the destination itself: a failing message would come for ever."
             )
         if self.broker_id:
+            if self.retry_later and (why := self.cannot_park):
+                problems["retry_later"] = f"It can't be tried again later: {why}."
             dialect = self.broker.dialect()
             for field in ("destination", "dead_letter_destination"):
                 problems |= {field: refusal} if (refusal := dialect.refuses(getattr(self, field))) else {}
@@ -226,6 +258,7 @@ class Consumer(models.Model):
                 first_delay_s=self.retry_first_delay_s,
                 factor=self.retry_factor,
                 max_delay_s=self.retry_max_delay_s,
+                parking=None if self.cannot_park else Parking(steps_s=steps_of(self.retry_later)),
             ),
             dead_letter_destination=self.dead_letter_destination,
             correlation_id_required=self.correlation_id_required,

@@ -12,9 +12,13 @@ from stompconsole.models.consumer import Consumer
 
 
 class DeadLetterState(models.TextChoices):
-    """``dead -> replaying -> sent -> processed | dead``; ``dead -> discarded -> (undo) dead``."""
+    """``dead -> replaying -> sent -> processed | dead``; ``dead -> discarded -> (undo) dead``.
+
+    ``scheduled`` is not dead yet: it is replayed by itself when it is due, or ``-> (cancel) dead -> (undo) scheduled``.
+    """
 
     DEAD = "dead"
+    SCHEDULED = "scheduled"
     REPLAYING = "replaying"
     SENT = "sent"
     PROCESSED = "processed"
@@ -55,6 +59,8 @@ class DeadLetter(models.Model):
     worker = models.CharField(max_length=300, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     replays = models.PositiveIntegerField(default=0)
+    due_at = models.DateTimeField(null=True, help_text="When it is tried again, or was to be: see the state.")
+    retry_step = models.PositiveIntegerField(default=0, help_text="Long steps of its consumer that are used.")
     first_failed_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField()
     captured_at = models.DateTimeField()
@@ -65,6 +71,10 @@ class DeadLetter(models.Model):
             models.Index(fields=["state", "-failed_at", "-id"]),
             models.Index(fields=["consumer", "state", "-failed_at"]),
             models.Index(fields=["group", "state", "-failed_at", "-id"]),
+            # Looked at by every worker each second: it holds nothing but what is scheduled.
+            models.Index(
+                fields=["due_at", "id"], condition=models.Q(state=DeadLetterState.SCHEDULED), name="stompconsole_due"
+            ),
         ]
         permissions = [
             ("replay_deadletter", "Can replay dead letters"),

@@ -1,8 +1,11 @@
-"""What hosts and destinations may be called, whatever the broker. What one broker refuses, its dialect says."""
+"""What may be typed into fields of a definition, whatever the broker. What one broker refuses, its dialect says."""
 
 from __future__ import annotations
 
 from django.core.exceptions import ValidationError
+
+from stompconsole.delivery.later import steps_of
+from stompconsole.errors import ConfigurationError
 
 PREFIXES = ("/queue/", "/topic/", "/exchange/", "/amq/queue/")
 """How destinations begin; brokers other than these names' owners may know others."""
@@ -41,3 +44,11 @@ def validate_identifier(value: str) -> None:
     """Raise ValidationError for what can't name a subscription or a subscriber on every broker."""
     if any(character.isspace() or not character.isprintable() or character in ":/" for character in value):
         raise ValidationError("It can't contain blanks, colons or slashes.")
+
+
+def validate_steps(value: str) -> None:
+    """Raise ValidationError for long retry steps that can't be read."""
+    try:
+        steps_of(value)
+    except ConfigurationError as error:
+        raise ValidationError(str(error)) from None

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
+from stompconsole.models.consumer import Consumer
 from stompconsole.models.deadletter import DeadLetter
 from stompconsole.models.group import FailureGroup
 from stompconsole.models.worker import Worker
@@ -31,6 +32,14 @@ class Replay(models.Model):
     state = models.CharField(max_length=10, choices=ReplayState.choices, default=ReplayState.WAITING)
     selection = models.CharField(max_length=500, help_text="What was chosen, in words.")
     reason = models.CharField(max_length=200, blank=True)
+    scheduled = models.BooleanField(default=False, help_text="Of retries that were parked: they go on where they were.")
+    consumer = models.ForeignKey(
+        Consumer,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="Whose retries they are, all of them.",
+    )
     group = models.ForeignKey(FailureGroup, null=True, on_delete=models.SET_NULL, related_name="replays")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -57,6 +66,11 @@ class Replay(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("stompconsole:replay", args=[self.pk])
+
+    @property
+    def is_routine(self) -> bool:
+        """Whether a worker has made it of retries that were due: nobody asked for it."""
+        return self.scheduled and self.created_by_id is None
 
 
 class LetterEdit(models.Model):

@@ -15,19 +15,29 @@ from stompconsole.conf import settings_now
 from stompconsole.dashboard import shell
 from stompconsole.dashboard.access import console_view
 from stompconsole.dashboard.formdata import texts
-from stompconsole.dashboard.letter import bodies
+from stompconsole.dashboard.letter import bodies, schedule
 from stompconsole.dashboard.letter import page as letter_page
 from stompconsole.dashboard.letter.headers import grouped
 from stompconsole.dashboard.news import newest
-from stompconsole.dashboard.paging import NOT_IN_LISTS, SECRETS, neighbours, newer_than, page_of
+from stompconsole.dashboard.paging import (
+    NOT_IN_LISTS,
+    SECRETS,
+    neighbours,
+    newer_than,
+    older_than,
+    page_ahead,
+    page_of,
+)
 from stompconsole.dashboard.stream.topics import Page, Topic
 from stompconsole.dashboard.tabs import list_filters, list_query, tabs
 from stompconsole.deadletters import counting, searching
 from stompconsole.deadletters.counting import MOST_COUNTED, By
 from stompconsole.deadletters.selection import Filters, undo_possible_since
-from stompconsole.models import Consumer, DeadLetter
+from stompconsole.models import Consumer, DeadLetter, DeadLetterState
 
 FIELD = "failed_at"
+DUE = "due_at"
+"""What is scheduled is listed by the time it is due, the soonest first."""
 MOST_ERROR_TYPES = 30
 IN_FORM = ("state", "text", "consumer", "error_type")
 """Filters with a field of their own in the form of the list; the others travel along hidden."""
@@ -39,7 +49,8 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
     """Those in one state (dead, unless the URL says otherwise) that match the filters."""
     filters = list_filters(texts(request.GET))
     rows = filters.queryset().select_related("consumer").defer(*NOT_IN_LISTS)
-    found = page_of(rows, texts(request.GET), FIELD)
+    ahead = filters.state == DeadLetterState.SCHEDULED
+    found = page_ahead(rows, texts(request.GET), DUE) if ahead else page_of(rows, texts(request.GET), FIELD)
     counts = counting.by_state(filters)
     now = timezone.now()
     context = {
@@ -59,7 +70,8 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
         "now": now,
         "undo_since": undo_possible_since(now),
     }
-    topic = None if found.newer else Topic(page=Page.DEAD_LETTERS, filters=filters, since=newest(found.rows))
+    since = now if ahead else newest(found.rows)
+    topic = Topic(page=Page.DEAD_LETTERS, filters=filters, since=since) if ahead or not found.newer else None
     return shell.page(request, "dead_letters.html", context, section="dead-letters", topic=topic)
 
 
@@ -92,6 +104,7 @@ def dead_letter(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "death": next(death for death in deaths if death.chosen),
         "body": _body(letter, request.GET.get("body", "")),
         "header_groups": grouped(letter.headers, letter.consumer.broker.kind if letter.consumer else ""),
+        "state": schedule.state(letter, now),
         "history": letter_page.history_html(letter, now),
         "undo_since": undo_possible_since(now),
         "now": now,
@@ -109,13 +122,16 @@ def _body(letter: DeadLetter, wanted: str) -> bodies.ShownBody:
 def _place(letter: DeadLetter, filters: Filters) -> Mapping[str, Any]:
     """Where it stands in the list it was opened from."""
     rows = filters.queryset()
-    newer, older = neighbours(rows, letter, FIELD)
+    ahead = filters.state == DeadLetterState.SCHEDULED and letter.due_at is not None
+    field = DUE if ahead else FIELD
+    newer, older = neighbours(rows, letter, field)
+    before = older_than(rows, letter, field) if ahead else newer_than(rows, letter, field)
     return {
         "filters": filters,
         "query": list_query(filters),
-        "newer": newer,
-        "older": older,
-        "position": newer_than(rows, letter, FIELD)[:MOST_COUNTED].count() + 1,
+        "newer": older if ahead else newer,
+        "older": newer if ahead else older,
+        "position": before[:MOST_COUNTED].count() + 1,
         "total": counting.by_state(filters).of(filters.state),
     }
 

@@ -19,10 +19,10 @@ from stompconsole.dashboard.links import back
 from stompconsole.dashboard.paging import page_of
 from stompconsole.dashboard.stream.topics import Page, Topic
 from stompconsole.dashboard.tabs import list_query
-from stompconsole.deadletters import operations, plans
+from stompconsole.deadletters import counting, operations, plans
 from stompconsole.deadletters.plans import Plan
-from stompconsole.deadletters.selection import Planned, replay_matching, replay_selected
-from stompconsole.models import Replay
+from stompconsole.deadletters.selection import Filters, Planned, replay_matching, replay_selected
+from stompconsole.models import DeadLetterState, Replay
 
 LIST = "stompconsole:dead-letters"
 PAGE_SIZE = 20
@@ -124,9 +124,15 @@ def _list_of(choice: Choice) -> str:
 @console_view()
 def replays(request: HttpRequest) -> HttpResponse:
     """All replays, newest first."""
-    found = page_of(Replay.objects.select_related("created_by"), texts(request.GET), "created_at", PAGE_SIZE)
+    asked_for = Replay.objects.exclude(scheduled=True, created_by=None).select_related("created_by")
+    found = page_of(asked_for, texts(request.GET), "created_at", PAGE_SIZE)
     now = timezone.now()
-    context = {"page": found, "progresses": progress.progress_of_all(found.rows, now), "now": now}
+    context = {
+        "page": found,
+        "progresses": progress.progress_of_all(found.rows, now),
+        "scheduled": counting.by_state(Filters()).of(DeadLetterState.SCHEDULED),
+        "now": now,
+    }
     return shell.page(request, "replays.html", context, section="replays", topic=Topic(page=Page.REPLAYS))
 
 
