@@ -252,7 +252,8 @@ def _filters(options: dict[str, Any]) -> Filters:
 
 def _line(row: DeadLetter) -> dict[str, Any]:
     names = ("state", "origin", "error_type", "error_message", "attempts", "replays", "failed_at", "body_size")
-    return {"id": str(row.pk), "consumer": row.consumer_name, **{name: getattr(row, name) for name in names}}
+    due = {"due_at": row.due_at} if row.state == DeadLetterState.SCHEDULED else {}
+    return {"id": str(row.pk), **due, "consumer": row.consumer_name, **{name: getattr(row, name) for name in names}}
 
 
 def _group(heap: counting.Heap) -> dict[str, Any]:
