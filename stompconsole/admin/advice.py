@@ -102,6 +102,8 @@ def about_broker(broker: Broker) -> Iterator[str]:
     if broker.dead_letter_via == DeadLetterVia.NACK:
         dialect = broker.dialect()
         yield f"Dead-lettering by NACK: on {dialect.kind.label} a message that is NACKed is {dialect.nack_means.value}."
+        for consumer in broker.consumers.exclude(retry_later="").order_by("name"):
+            yield f"{consumer.name} is not tried again after {consumer.retry_later}: {consumer.cannot_park}."
     if not broker.heartbeat_receive_ms:
         yield "Without heart-beats from the broker a connection that died in silence is not noticed."
     if broker.use_tls and not broker.tls_verify:

@@ -41,8 +41,8 @@ HELP = {
     ),
     "retry_later": (
         "When all attempts have failed: waits such as 5m, 1h, 6h (s, m, h or d), one try after each, then it is dead."
-        " The message leaves the worker meanwhile: it is on the console under Scheduled, to be sent earlier or cancelled"
-        " there. Empty: dead at once."
+        " The message leaves the worker meanwhile: the console lists it under Scheduled, where it can be sent earlier"
+        " or cancelled. Empty: dead at once."
     ),
     "subscription_id": "The id that is shown in the broker's own pages; empty means that one is made up.",
 }

@@ -96,7 +96,13 @@ class ConsumerAdmin(AuditedAdmin):
             ("Messages", {"fields": ["codec", "correlation_id_required"]}),
             (
                 "When a handler fails",
-                {"fields": ["max_attempts", ("retry_first_delay_s", "retry_factor", "retry_max_delay_s"), "retry_later"]},
+                {
+                    "fields": [
+                        "max_attempts",
+                        ("retry_first_delay_s", "retry_factor", "retry_max_delay_s"),
+                        "retry_later",
+                    ]
+                },
             ),
             (
                 "Dead letters",

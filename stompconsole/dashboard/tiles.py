@@ -58,7 +58,7 @@ class ReplaysNow:
 
 def replays_now() -> ReplaysNow:
     """Four small queries. Retries that were due are not counted: nobody asked for them."""
-    asked_for = Replay.objects.exclude(scheduled=True, created_by=None)
+    asked_for = Replay.objects.filter(routine=False)
     scheduled = DeadLetter.objects.filter(state=DeadLetterState.SCHEDULED).count()
     under_way = asked_for.filter(state__in=(ReplayState.WAITING, ReplayState.RUNNING))
     running = under_way.count()

@@ -36,7 +36,7 @@ def gather(now: datetime | None = None) -> float | None:
 def _due(now: datetime) -> dict[int | None, list[uuid.UUID]]:
     """What is due by consumer; None for those whose consumer is deleted, which the replay will say."""
     rows = DeadLetter.objects.filter(state=DeadLetterState.SCHEDULED, due_at__lte=now).order_by("due_at", "pk")
-    busy = Replay.objects.filter(scheduled=True, state__in=_UNDER_WAY, consumer__isnull=False)
+    busy = Replay.objects.filter(routine=True, state__in=_UNDER_WAY, consumer__isnull=False)
     if ids := list(busy.values_list("consumer_id", flat=True)):
         rows = rows.exclude(consumer_id__in=ids)
     found: dict[int | None, list[uuid.UUID]] = defaultdict(list)
@@ -49,7 +49,7 @@ def _due(now: datetime) -> dict[int | None, list[uuid.UUID]]:
 def _replay(consumer_id: int | None, ids: list[uuid.UUID]) -> None:
     consumer = Consumer.objects.filter(pk=consumer_id).first() if consumer_id is not None else None
     words = f"scheduled retries of {consumer.name if consumer is not None else 'a deleted consumer'}"
-    replay = freezing.begin_retries(words, None, consumer)
+    replay = freezing.begin_routine(words, consumer)
     # In the order of ids, as whoever else takes some of them.
     if not freezing.freeze(replay, freezing.scheduled_by_id(sorted(ids))):
         transaction.set_rollback(True)

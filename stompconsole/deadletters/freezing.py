@@ -44,9 +44,14 @@ def begin(selection: str, reason: str, actor: User | None, plan: Plan, group: Fa
     )
 
 
-def begin_retries(selection: str, actor: User | None, consumer: Consumer | None = None) -> Replay:
-    """The row of a replay of what is scheduled; of one consumer alone if it is named."""
-    return Replay.objects.create(selection=selection[:500], created_by=actor, scheduled=True, consumer=consumer)
+def begin_retries(selection: str, actor: User | None) -> Replay:
+    """The row of a replay of what is scheduled, that somebody asks for."""
+    return Replay.objects.create(selection=selection[:500], created_by=actor, scheduled=True)
+
+
+def begin_routine(selection: str, consumer: Consumer | None) -> Replay:
+    """The row of a replay of what is scheduled and due, of one consumer."""
+    return Replay.objects.create(selection=selection[:500], scheduled=True, routine=True, consumer=consumer)
 
 
 def freeze(replay: Replay, choices: Iterable[QuerySet[DeadLetter]]) -> int:

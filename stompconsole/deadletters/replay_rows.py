@@ -286,7 +286,7 @@ def finish(replay_id: int, worker_id: uuid.UUID, worker_name: str) -> bool:
     if not done.update(state=ReplayState.DONE, finished_at=timezone.now(), worker=None, lease_until=None, note=""):
         return False
     replay = Replay.objects.get(pk=replay_id)
-    if not replay.is_routine:
+    if not replay.routine:
         counts = asdict(progress(replay))
         audit.record(Action.REPLAY_DONE, f"replay {replay_id}", actor=None, actor_name=worker_name, data=counts)
     return True

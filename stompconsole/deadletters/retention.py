@@ -11,23 +11,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from stompconsole import audit
 from stompconsole.audit import Action
 from stompconsole.deadletters import tallies, transitions
 from stompconsole.deadletters.selection import undo_possible_since
-from stompconsole.models import Consumer, DeadLetter, DeadLetterState, Replay, ReplayItem
+from stompconsole.models import Consumer, DeadLetter, DeadLetterState, Replay, ReplayState
 
 PROCESSED_KEPT = timedelta(days=30)
 ROWS_PER_TRANSACTION = 500
-ROUTINE_KEPT = timedelta(days=1)
-MOST_FORGOTTEN = 10_000
-"""Of one sweep: more than a minute can make."""
 
 _AT_REST = (DeadLetterState.DEAD, DeadLetterState.DISCARDED, DeadLetterState.PROCESSED)
 """States in which nothing is about to happen to a dead letter."""
+
+_OVER = (ReplayState.DONE, ReplayState.CANCELLED)
 
 _Edge = tuple[datetime, uuid.UUID]
 
@@ -44,17 +43,9 @@ class Purged:
 def purge(now: datetime | None = None) -> Purged:
     """Delete what is kept no longer, a few hundred rows at a time so that nobody waits long for the database."""
     now = now or timezone.now()
-    _forget_routine(now)
     discarded = DeadLetter.objects.filter(state=DeadLetterState.DISCARDED, state_at__lt=undo_possible_since(now))
     processed = DeadLetter.objects.filter(state=DeadLetterState.PROCESSED, state_at__lt=now - PROCESSED_KEPT)
     return Purged(discarded=_delete(discarded), processed=_delete(processed), limited=_purge_limited(now))
-
-
-def _forget_routine(now: datetime) -> None:
-    """Replays that were made of retries when they were due, once nothing of them is kept: one a second, perhaps."""
-    routine = Replay.objects.filter(scheduled=True, created_by=None, finished_at__lt=now - ROUTINE_KEPT)
-    empty = routine.exclude(Exists(ReplayItem.objects.filter(replay=OuterRef("pk"))))
-    Replay.objects.filter(pk__in=list(empty.order_by().values_list("pk", flat=True)[:MOST_FORGOTTEN])).delete()
 
 
 def _purge_limited(now: datetime) -> int:
@@ -115,5 +106,9 @@ def _delete_some(rows: QuerySet[DeadLetter]) -> int:
     # Under the lock once more: one of them may have been brought back. Only ids, or the bodies come along.
     still_old = rows.filter(pk__in=ids).order_by().only("pk")
     tallies.going(still_old)
+    routine = Replay.objects.filter(routine=True, state__in=_OVER, items__dead_letter__in=ids)
+    replays = list(routine.order_by().values_list("pk", flat=True).distinct())
     still_old.delete()
+    # Of retries there may be a replay each second, which tells of nothing once its messages are gone.
+    Replay.objects.filter(pk__in=replays, items=None).delete()
     return len(ids)

@@ -33,6 +33,7 @@ class Replay(models.Model):
     selection = models.CharField(max_length=500, help_text="What was chosen, in words.")
     reason = models.CharField(max_length=200, blank=True)
     scheduled = models.BooleanField(default=False, help_text="Of retries that were parked: they go on where they were.")
+    routine = models.BooleanField(default=False, help_text="Of retries that were due: nobody has asked for it.")
     consumer = models.ForeignKey(
         Consumer,
         null=True,
@@ -60,17 +61,17 @@ class Replay(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-id"]
+        # Of routine ones there may be one a second: what looks for others must not read them.
+        indexes = [
+            models.Index(fields=["routine", "-created_at", "-id"]),
+            models.Index(fields=["state", "scheduled"]),
+        ]
 
     def __str__(self) -> str:
         return f"replay {self.pk}"
 
     def get_absolute_url(self) -> str:
         return reverse("stompconsole:replay", args=[self.pk])
-
-    @property
-    def is_routine(self) -> bool:
-        """Whether a worker has made it of retries that were due: nobody asked for it."""
-        return self.scheduled and self.created_by_id is None
 
 
 class LetterEdit(models.Model):

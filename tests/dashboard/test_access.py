@@ -40,6 +40,9 @@ ACTIONS = {
     "dead-letter-edit": "replay_deadletter",
     "discard": "discard_deadletter",
     "undo": "discard_deadletter",
+    "retries-send": "replay_deadletter",
+    "retries-cancel": "replay_deadletter",
+    "retries-restore": "replay_deadletter",
 }
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from django.test import override_settings
 from django.utils import timezone
 
 from stompconsole.deadletters import due, retention, selection
@@ -129,7 +128,9 @@ def test_retries_do_not_wait_behind_replays_that_take_long(wire: RunningDevBroke
         rows = make_dead_letters(consumer, 50)
         assert selection.replay_selected([row.pk for row in rows], actor=None, plan=Plan(rate=0.01)).replay
     with running_engine():
-        until(lambda: Replay.objects.filter(state=ReplayState.RUNNING).count() == 4, 10, "the worker has its hands full")
+        until(
+            lambda: Replay.objects.filter(state=ReplayState.RUNNING).count() == 4, 10, "the worker has its hands full"
+        )
         (row,) = scheduled(consumer, 1)
         until(lambda: DeadLetter.objects.get(pk=row.pk).state == "sent", 10, "it is sent all the same")
 
@@ -156,12 +157,12 @@ def test_a_worker_killed_between_send_and_receipt_sends_none_less_and_what_has_i
     wire: RunningDevBroker, consumer: Consumer
 ) -> None:
     scheduled(consumer, 600)
-    worker = make_worker()
-    with start_engine(worker.pk, 1.0) as engine:
+    with start_engine(make_worker().pk, lease_s=2.0) as engine:
+        engine.wait_for_line("running")
         until(lambda: DeadLetter.objects.filter(state="sent").exists(), 30, "some are sent")
         engine.kill()
     had_receipt = {str(pk) for pk in DeadLetter.objects.filter(state="sent").values_list("pk", flat=True)}
-    with override_settings(STOMPCONSOLE={"LEASE": 1.0}), running_engine():
+    with running_engine():
         until(lambda: states() == {"sent"}, 40, "another worker sends the rest")
     sent = [message.headers[envelope.DEAD_LETTER_ID] for message in wire.messages("/queue/orders")]
     assert set(sent) == {str(pk) for pk in DeadLetter.objects.values_list("pk", flat=True)}
@@ -201,11 +202,13 @@ def test_a_retry_that_is_handled_is_processed(consumer: Consumer) -> None:
 
 
 def test_routine_replays_of_which_nothing_is_kept_are_forgotten(consumer: Consumer) -> None:
-    for state in ("gone", "kept", "young"):
-        rows = scheduled(consumer, 1, message_id=state)
+    for name in ("gone", "kept", "going on"):
+        scheduled(consumer, 1, message_id=name)
         due.gather()
-        at = timezone.now() - timedelta(days=0 if state == "young" else 2)
-        Replay.objects.filter(items__dead_letter=rows[0]).update(state=ReplayState.DONE, finished_at=at)
-    DeadLetter.objects.exclude(message_id="kept").delete()
-    retention.purge()
-    assert Replay.objects.count() == 2
+        state = ReplayState.PAUSED if name == "going on" else ReplayState.DONE
+        Replay.objects.filter(items__dead_letter__message_id=name).update(state=state)
+    old = timezone.now() - timedelta(days=60)
+    DeadLetter.objects.exclude(message_id="kept").update(state="processed", state_at=old)
+    assert retention.purge().processed == 2
+    assert list(DeadLetter.objects.values_list("message_id", flat=True)) == ["kept"]
+    assert sorted(Replay.objects.values_list("state", flat=True)) == ["done", "paused"]

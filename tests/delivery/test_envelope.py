@@ -42,7 +42,7 @@ def test_a_due_time_that_can_t_be_read_leaves_it_dead() -> None:
 
 def test_a_retry_goes_on_where_it_was_and_an_operators_replay_does_not() -> None:
     earlier = Earlier(attempts=3, retry_step=1, first_failed_at=NOW)
-    replay = envelope.replay_headers(made().headers(), dialect_for("", ""), dead_letter_id="d1", replay_id="9")
+    replay = envelope.replay_headers(made().headers(), dialect_for("rabbitmq", ""), dead_letter_id="d1", replay_id="9")
     assert envelope.earlier({**replay, **earlier.headers()}, "orders") == earlier
     assert envelope.earlier(replay, "orders") is None
     of_another = {**replay, **earlier.headers(), envelope.CONSUMER: "ledger"}

@@ -53,7 +53,9 @@ def test_a_failure_tells_type_message_and_traceback() -> None:
 
 
 def test_long_steps_come_after_the_attempts_in_the_worker_and_then_it_is_dead() -> None:
-    first, *later = [decide(KeyError("sku"), attempts, STEPS, step=step) for attempts, step in enumerate((0, 0, 1, 2), 1)]
+    first, *later = [
+        decide(KeyError("sku"), attempts, STEPS, step=step) for attempts, step in enumerate((0, 0, 1, 2), 1)
+    ]
     assert isinstance(first, TryAgain)
     assert [(each.delay_s, each.step) for each in later if isinstance(each, TryLater)] == [(300.0, 1), (3_600.0, 2)]
     assert isinstance(later[-1], DeadLetter)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,19 @@ def test_a_list_takes_the_filters_of_the_page() -> None:
     assert (listed["total"], [line["consumer"] for line in listed["dead_letters"]]) == (1, ["orders"])
     assert "3 of 3" in run("list")
     assert "0 of 0" in run("list", "--state", "discarded")
+
+
+@pytest.mark.usefixtures("_some")
+def test_what_is_scheduled_is_listed_by_its_state_and_exported_with_its_due_time(tmp_path: Path) -> None:
+    at = datetime(2030, 1, 1, tzinfo=UTC)
+    parked = died(consumer="orders", due_at=at, retry_step=1)
+    Captures(make_consumer()).give((parked, b"{}"))
+    listed = told("list", "--state", "scheduled")
+    assert (listed["total"], listed["dead_letters"][0]["due_at"]) == (1, "2030-01-01T00:00:00Z")
+    assert "3 of 3" in run("list"), "it is not dead"
+    run("export", str(tmp_path / "out"), "--state", "scheduled")
+    assert json.loads((tmp_path / "out").read_text())["due_at"] == "2030-01-01T00:00:00Z"
+    assert "0 dead letters would be discarded" in run("discard", "--state", "scheduled", "--dry-run")
 
 
 @pytest.mark.usefixtures("_some")

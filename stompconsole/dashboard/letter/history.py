@@ -54,7 +54,7 @@ def _of_item(item: ReplayItem) -> Iterator[Event]:
     who = item.replay.created_by
     yield Event(
         at=item.replay.created_at,
-        what=f"{'due, ' if item.replay.is_routine else ''}put into replay {item.replay_id}",
+        what=f"{'due, ' if item.replay.routine else ''}put into replay {item.replay_id}",
         by=f"by {who.get_username()}" if who else "",
         note=item.replay.reason,
         href=href,

@@ -124,7 +124,7 @@ def _list_of(choice: Choice) -> str:
 @console_view()
 def replays(request: HttpRequest) -> HttpResponse:
     """All replays, newest first."""
-    asked_for = Replay.objects.exclude(scheduled=True, created_by=None).select_related("created_by")
+    asked_for = Replay.objects.filter(routine=False).select_related("created_by")
     found = page_of(asked_for, texts(request.GET), "created_at", PAGE_SIZE)
     now = timezone.now()
     context = {

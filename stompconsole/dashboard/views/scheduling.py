@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -103,6 +103,7 @@ def _ask(request: HttpRequest, choice: Choice, act: Act) -> HttpResponse:
     context = {
         "act": act,
         "choice": choice,
+        "narrowed": bool(replace(choice.filters, state="").query_string()),
         "preview": choice.preview(DeadLetterState.SCHEDULED),
         "back": f"{reverse(LIST)}?{list_query(choice.filters)}",
         "now": timezone.now(),

@@ -285,7 +285,8 @@ def _edits(options: dict[str, Any]) -> list[dict[str, str]]:
 
 def _line(row: DeadLetter) -> dict[str, Any]:
     names = ("state", "origin", "error_type", "error_message", "attempts", "replays", "failed_at", "body_size")
-    return {"id": str(row.pk), "consumer": row.consumer_name, **{name: getattr(row, name) for name in names}}
+    due = {"due_at": row.due_at} if row.state == DeadLetterState.SCHEDULED else {}
+    return {"id": str(row.pk), **due, "consumer": row.consumer_name, **{name: getattr(row, name) for name in names}}
 
 
 def _group(heap: counting.Heap) -> dict[str, Any]:
