@@ -39,6 +39,11 @@ HELP = {
         "For a queue: one slot gets all messages, in order, and another takes over when it ends."
         " On RabbitMQ it makes the queue one connection's own, deleted when that ends."
     ),
+    "redact": (
+        "A rule a line: a header's name such as x-token, or the path of a part of a JSON body such as $.card.number,"
+        " $.items[*].secret or $..password. Dead letters are stored with a marker in its place and what was there"
+        " encrypted; a replay sends them as they came. For what is stored already: manage.py deadletters redact."
+    ),
     "subscription_id": "The id that is shown in the broker's own pages; empty means that one is made up.",
 }
 

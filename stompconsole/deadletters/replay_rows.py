@@ -19,7 +19,7 @@ from django.utils import timezone
 from stompconsole import audit
 from stompconsole.audit import Action
 from stompconsole.brokers import Wanted
-from stompconsole.deadletters import reach, storable, transitions
+from stompconsole.deadletters import reach, sealing, storable, transitions
 from stompconsole.deadletters.judging import Course, Outcomes, Rules, judge
 from stompconsole.deadletters.outcomes import progress
 from stompconsole.delivery.specs import BrokerSpec
@@ -129,7 +129,7 @@ def portion(replay_id: int, after_item: int, without: Collection[str], most: int
         elif not (item.replay.destination or dead_letter.origin):
             result.unsendable[dead_letter.pk] = NO_ORIGIN
         elif (broker := _spec(dead_letter.consumer.broker, specs, result)) is not None:
-            result.outgoing.append(_outgoing(item, dead_letter.consumer, broker))
+            _add(result, item, dead_letter.consumer, broker)
     _begin([message.item_id for message in result.outgoing])
     return result
 
@@ -166,9 +166,16 @@ def _spec(broker: Broker, specs: dict[int, BrokerSpec], result: Portion) -> Brok
     return specs[broker.pk]
 
 
+def _add(result: Portion, item: ReplayItem, consumer: Consumer, broker: BrokerSpec) -> None:
+    try:
+        result.outgoing.append(_outgoing(item, consumer, broker))
+    except ConfigurationError as error:
+        result.unsendable[item.dead_letter_id] = str(error)
+
+
 def _outgoing(item: ReplayItem, consumer: Consumer, broker: BrokerSpec) -> Outgoing:
     dead_letter = item.dead_letter
-    message = item.edit or dead_letter
+    headers, body = sealing.as_it_came(dead_letter, item.edit)
     return Outgoing(
         item_id=item.pk,
         dead_letter_id=dead_letter.pk,
@@ -176,8 +183,8 @@ def _outgoing(item: ReplayItem, consumer: Consumer, broker: BrokerSpec) -> Outgo
         consumer=consumer.name,
         wanted=_wanted(item, consumer),
         in_doubt=bool(item.note) or item.begun_at is not None,
-        headers=message.headers,
-        body=bytes(message.body),
+        headers=headers,
+        body=body,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.core.exceptions import ValidationError
 
+from stompconsole.conf.redact import WrongRuleError, rules_of
+
 PREFIXES = ("/queue/", "/topic/", "/exchange/", "/amq/queue/")
 """How destinations begin; brokers other than these names' owners may know others."""
 
@@ -41,3 +43,11 @@ def validate_identifier(value: str) -> None:
     """Raise ValidationError for what can't name a subscription or a subscriber on every broker."""
     if any(character.isspace() or not character.isprintable() or character in ":/" for character in value):
         raise ValidationError("It can't contain blanks, colons or slashes.")
+
+
+def validate_redaction(value: str) -> None:
+    """Raise ValidationError for a line that is no rule of redaction."""
+    try:
+        rules_of(value.splitlines())
+    except WrongRuleError as error:
+        raise ValidationError(str(error)) from None

@@ -67,6 +67,7 @@ class LetterEdit(models.Model):
     reason = models.CharField(max_length=200, blank=True)
     headers = models.JSONField(default=dict)
     body = models.BinaryField()
+    sealed = models.BinaryField(null=True, help_text="What of the change was redacted, encrypted.")
 
     class Meta:
         ordering = ["-made_at", "-id"]

@@ -52,7 +52,9 @@ def _death(failure: Failure | DeadLetter, *, number: int, last: bool, chosen: bo
 def fragments(subject: str) -> Fragments:
     """Its state and its history."""
     try:
-        letter = DeadLetter.objects.defer("body", "headers", "search_text", "traceback").get(pk=uuid.UUID(subject))
+        letter = DeadLetter.objects.defer("body", "headers", "search_text", "traceback", "sealed").get(
+            pk=uuid.UUID(subject)
+        )
     except (ValueError, DeadLetter.DoesNotExist):
         return {}
     return {"letter-state": cells.pill(letter.state), "history": history_html(letter, timezone.now())}
