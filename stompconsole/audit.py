@@ -49,6 +49,7 @@ class Action(enum.StrEnum):
     PURGED = "dead letters purged"
     EDITED = "dead letter edited"
     IMPORTED = "dead letters imported"
+    REDACTED = "dead letters redacted"
     DISCARD_UNDONE = "discard undone"
     WORKER_STARTED = "worker started"
     WORKER_STOPPED = "worker stopped"

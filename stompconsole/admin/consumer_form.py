@@ -44,6 +44,11 @@ HELP = {
         " The message leaves the worker meanwhile: the console lists it under Scheduled, where it can be sent earlier"
         " or cancelled. Empty: dead at once."
     ),
+    "redact": (
+        "A rule a line: a header's name such as x-token, or the path of a part of a JSON body such as $.card.number,"
+        " $.items[*].secret or $..password. Dead letters are stored with a marker in its place and what was there"
+        " encrypted; a replay sends them as they came. For what is stored already: manage.py deadletters redact."
+    ),
     "subscription_id": "The id that is shown in the broker's own pages; empty means that one is made up.",
 }
 

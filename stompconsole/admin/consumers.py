@@ -106,7 +106,7 @@ class ConsumerAdmin(AuditedAdmin):
             ),
             (
                 "Dead letters",
-                {"fields": ["dead_letter_destination", "capture", ("keep_days", "keep_count", "keep_bytes")]},
+                {"fields": ["dead_letter_destination", "capture", ("keep_days", "keep_count", "keep_bytes"), "redact"]},
             ),
             (
                 "Rarely needed",

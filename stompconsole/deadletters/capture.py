@@ -17,7 +17,8 @@ from django.utils import timezone
 from stompconsole import correlation
 from stompconsole.brokers import Dialect
 from stompconsole.deadletters import storing
-from stompconsole.deadletters.captured import Captured, captured
+from stompconsole.deadletters.captured import Captured, captured, consumer_of
+from stompconsole.deadletters.sealing import Redactors
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.errors import WorkFailed
 
@@ -57,7 +58,7 @@ class CaptureWork:
 
     def _process(self, batch: Sequence[Delivery], dialect: Dialect) -> None:
         try:
-            self._store([self._read(delivery, dialect) for delivery in batch])
+            self._store(self._read(batch, dialect))
         except _THIS_MESSAGE as error:
             logger.warning("a batch of %d dead letters is stored one by one: %s", len(batch), _words(error))
             self._one_by_one(batch, dialect)
@@ -69,7 +70,7 @@ class CaptureWork:
         left: list[str] = []
         for delivery in batch:
             try:
-                self._store([self._read(delivery, dialect)])
+                self._store(self._read([delivery], dialect))
             except _THIS_MESSAGE as error:
                 left.append(f"{delivery.message_id}: {_words(error)}")
                 logger.error(  # noqa: TRY400 - the words say it, the body must not get into the log
@@ -91,8 +92,19 @@ class CaptureWork:
             batch[0].settlement.flush()
             raise WorkFailed(f"{len(left)} dead letters can't be stored and stay with the broker: {left[0]}")
 
-    def _read(self, delivery: Delivery, dialect: Dialect) -> Captured:
-        return captured(delivery.headers, delivery.body, self._destination, dialect, timezone.now())
+    def _read(self, batch: Sequence[Delivery], dialect: Dialect) -> list[Captured]:
+        redactors = Redactors(self._consumer_id, {consumer_of(delivery.headers) for delivery in batch})
+        return [
+            captured(
+                delivery.headers,
+                delivery.body,
+                self._destination,
+                dialect,
+                timezone.now(),
+                redactor=redactors.of(consumer_of(delivery.headers)),
+            )
+            for delivery in batch
+        ]
 
     def _store(self, messages: Sequence[Captured]) -> None:
         storing.store(messages, self._consumer_id, self._consumer_name)

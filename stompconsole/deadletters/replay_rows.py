@@ -142,11 +142,7 @@ def portion(replay_id: int, after_item: int, without: Collection[str], most: int
         elif not (item.replay.destination or dead_letter.origin):
             result.unsendable[dead_letter.pk] = NO_ORIGIN
         elif (broker := _spec(dead_letter.consumer.broker, specs, result)) is not None:
-            match versions.to_send(item):
-                case Refusal(reason=reason):
-                    result.unsendable[dead_letter.pk] = reason
-                case message:
-                    result.outgoing.append(_outgoing(item, dead_letter.consumer, broker, message))
+            _add(result, item, dead_letter.consumer, broker)
     _begin([message.item_id for message in result.outgoing])
     return result
 
@@ -181,6 +177,21 @@ def _spec(broker: Broker, specs: dict[int, BrokerSpec], result: Portion) -> Brok
         result.trouble[broker.name] = str(error)
         return None
     return specs[broker.pk]
+
+
+def _add(result: Portion, item: ReplayItem, consumer: Consumer, broker: BrokerSpec) -> None:
+    match _to_send(item):
+        case Refusal(reason=reason):
+            result.unsendable[item.dead_letter_id] = reason
+        case message:
+            result.outgoing.append(_outgoing(item, consumer, broker, message))
+
+
+def _to_send(item: ReplayItem) -> Message | Refusal:
+    try:
+        return versions.to_send(item)
+    except ConfigurationError as error:
+        return Refusal(reason=str(error))
 
 
 def _outgoing(item: ReplayItem, consumer: Consumer, broker: BrokerSpec, message: Message) -> Outgoing:

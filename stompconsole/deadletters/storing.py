@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from stompconsole.deadletters import grouping, tallies, transitions, versions
+from stompconsole.deadletters import grouping, sealing, tallies, transitions, versions
 from stompconsole.deadletters.captured import Captured
 from stompconsole.models import Consumer, DeadLetter, DeadLetterState, Failure, ReplayItemState
 
@@ -158,7 +158,8 @@ def _newest(message: Captured, owners: Owners, groups: _Groups, now: datetime) -
         "content_type": message.headers.get("content-type", "")[:255],
         "headers": message.headers,
         "body": message.body,
-        "body_size": len(message.body),
+        "body_size": message.body_size,
+        "sealed": sealing.seal(message.parts),
         "search_text": message.search_text,
         "document": message.document,
         "failed_at": message.failed_at,

@@ -26,7 +26,12 @@ from stompconsole.delivery.specs import (
 )
 from stompconsole.errors import ConfigurationError
 from stompconsole.models.broker import Broker
-from stompconsole.models.names import validate_destination, validate_identifier, validate_steps
+from stompconsole.models.names import (
+    validate_destination,
+    validate_identifier,
+    validate_redaction,
+    validate_steps,
+)
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -139,6 +144,13 @@ class Consumer(models.Model):
     )
     keep_bytes = models.PositiveBigIntegerField(
         "keep at most (bytes of bodies)", null=True, blank=True, help_text="Of the newest; the others are deleted."
+    )
+    redact = models.TextField(
+        "never stored in clear",
+        blank=True,
+        max_length=10_000,
+        validators=[validate_redaction],
+        help_text="A rule a line: a header's name, or a path such as $.card.number, $.items[*].secret, $..password.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

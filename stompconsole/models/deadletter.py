@@ -52,6 +52,9 @@ class DeadLetter(models.Model):
     body_size = models.PositiveBigIntegerField()
     search_text = models.TextField(blank=True, help_text="Start of the body as text, for searching.")
     document = models.JSONField(null=True, help_text="The body, where it is JSON and not large: JSON paths look here.")
+    sealed = models.BinaryField(
+        null=True, help_text="What was redacted, encrypted: put back when it is replayed. None: nothing was."
+    )
     error_type = models.CharField(max_length=255, blank=True)
     error_message = models.TextField(blank=True)
     traceback = models.TextField(blank=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.exceptions import ValidationError
 
+from stompconsole.conf.redact import WrongRuleError, rules_of
 from stompconsole.delivery.later import steps_of
 from stompconsole.errors import ConfigurationError
 
@@ -51,4 +52,12 @@ def validate_steps(value: str) -> None:
     try:
         steps_of(value)
     except ConfigurationError as error:
+        raise ValidationError(str(error)) from None
+
+
+def validate_redaction(value: str) -> None:
+    """Raise ValidationError for a line that is no rule of redaction."""
+    try:
+        rules_of(value.splitlines())
+    except WrongRuleError as error:
         raise ValidationError(str(error)) from None

@@ -85,6 +85,7 @@ class LetterEdit(models.Model):
     body = models.BinaryField()
     headers_before = models.JSONField(null=True, help_text="The original's, once the edited message has died too.")
     body_before = models.BinaryField(null=True)
+    sealed = models.BinaryField(null=True, help_text="What of the change was redacted, encrypted.")
 
     class Meta:
         ordering = ["-made_at", "-id"]

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stompconsole.deadletters import exchange
-from stompconsole.models import AuditEntry, DeadLetter, Failure, FailureGroup, Replay
+from stompconsole.models import AuditEntry, Consumer, DeadLetter, Failure, FailureGroup, Replay
+from tests.deadletters.dumping import dumped
 from tests.deadletters.making import Captures, died, make_consumer, tallied
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -202,3 +204,28 @@ def test_a_replay_from_a_shell_edits_what_it_sends() -> None:
 def test_an_edit_that_makes_no_sense_is_told_in_the_shell(edit: tuple[str, str], told: str) -> None:
     with pytest.raises(CommandError, match=told):
         run("replay", *edit)
+
+
+def test_stored_rows_are_redacted_by_the_rules_now_in_force() -> None:
+    consumer = make_consumer(name="orders")
+    Captures(consumer).give(
+        (died(consumer="orders"), b'{"pin": "hunter2"}'), (died(consumer="orders"), b'{"pin": null}')
+    )
+    DeadLetter.objects.update(state="discarded")
+    Consumer.objects.update(redact="$.pin")
+    assert "1 dead letters would be redacted. Nothing was changed." in run("redact", "--dry-run")
+    assert told("redact", "--dry-run") == {"seen": 2, "redacted": 1, "changed": False}
+    assert told("redact", "--consumer", "nobody") == {"seen": 0, "redacted": 0, "changed": True}
+    assert told("redact", "--consumer", "orders") == {"seen": 2, "redacted": 1, "changed": True}
+    assert "hunter2" not in dumped()
+    entry = AuditEntry.objects.get(action="dead letters redacted")
+    assert "at a shell" in entry.actor_name
+    assert "Redacted 0 of 2 dead letters." in run("redact")
+
+
+def test_what_can_not_be_redacted_ends_the_command_with_an_error() -> None:
+    consumer = make_consumer(name="orders", redact="$.pin")
+    Captures(consumer).give((died(consumer="orders"), b'{"pin": "hunter2", "name": "x-y-z"}'))
+    Consumer.objects.update(redact="$.name")
+    with override_settings(SECRET_KEY="another"), pytest.raises(CommandError, match="1 dead letters could not"):
+        run("redact")

@@ -52,7 +52,8 @@ def _death(failure: Failure | DeadLetter, *, number: int, last: bool, chosen: bo
 def fragments(subject: str) -> Fragments:
     """Its state and its history."""
     try:
-        rows = DeadLetter.objects.select_related("consumer").defer("body", "headers", "search_text", "traceback")
+        rows = DeadLetter.objects.select_related("consumer")
+        rows = rows.defer("body", "headers", "search_text", "traceback", "sealed")
         letter = rows.get(pk=uuid.UUID(subject))
     except (ValueError, DeadLetter.DoesNotExist):
         return {}
