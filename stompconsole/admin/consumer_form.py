@@ -39,6 +39,9 @@ HELP = {
         "For a queue: one slot gets all messages, in order, and another takes over when it ends."
         " On RabbitMQ it makes the queue one connection's own, deleted when that ends."
     ),
+    "breaker_in_a_row": "Messages that fail one after the other, each counted once however often it is tried.",
+    "breaker_percent": "Of the last 50 messages; of at least 10.",
+    "breaker_probe_s": "Twice as long after each that fails, up to ten minutes.",
     "subscription_id": "The id that is shown in the broker's own pages; empty means that one is made up.",
 }
 

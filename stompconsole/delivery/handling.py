@@ -12,6 +12,7 @@ from stompconsole.brokers import Dialect
 from stompconsole.delivery import codecs, envelope, retry
 from stompconsole.delivery.codecs import UnreadableBody
 from stompconsole.delivery.disposition import ACK, Ack, DeadLetter, Disposition, Failure, TryAgain, failure_of
+from stompconsole.delivery.gate import Gate
 from stompconsole.delivery.giving_up import GivingUp
 from stompconsole.delivery.loops import Loops
 from stompconsole.delivery.observer import Observer
@@ -40,12 +41,14 @@ class HandlerWork:
         observer: Observer,
         *,
         loops: Loops | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._spec = spec
         self._handler = handler
         self._observer = observer
         self._giving_up = GivingUp(spec, senders, worker_name)
         self._loops = loops or Loops()
+        self._gate = gate or Gate()
 
     @property
     def trouble(self) -> str:
@@ -83,6 +86,7 @@ class HandlerWork:
         started = time.perf_counter()
         disposition = self._handle(delivery)
         counted.seconds.append(time.perf_counter() - started)
+        self._gate.tell(delivery, disposition)
         match disposition:
             case Ack():
                 counted.acked += 1
@@ -108,13 +112,14 @@ class HandlerWork:
         if self._spec.correlation_id_required and not delivery.headers.get(correlation.HEADER):
             delivery.failed()
             return DeadLetter(
-                failure=Failure(error_type="MissingCorrelationId", message="the message has no correlation-id header")
+                failure=Failure(error_type="MissingCorrelationId", message="the message has no correlation-id header"),
+                of_message=True,
             )
         try:
             body = codecs.decode(delivery.body, delivery.headers, self._spec.codec)
         except UnreadableBody as error:
             delivery.failed()
-            return DeadLetter(failure=Failure(error_type="UnreadableBody", message=str(error)))
+            return DeadLetter(failure=Failure(error_type="UnreadableBody", message=str(error)), of_message=True)
         return self._call(delivery, body)
 
     def _call(self, delivery: Delivery, body: object) -> Disposition:
