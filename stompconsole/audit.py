@@ -34,6 +34,8 @@ class Action(enum.StrEnum):
     CONSUMER_PAUSED = "consumer paused"
     CONSUMER_RESUMED = "consumer resumed"
     CONSUMER_STATE = "consumer state"
+    CONSUMER_BREAKER = "consumer breaker"
+    CONSUMER_TRIED = "consumer tried now"
     REPLAY_CREATED = "replay created"
     REPLAY_PAUSED = "replay paused"
     REPLAY_RESUMED = "replay resumed"

@@ -28,6 +28,7 @@ urlpatterns = [
     path("consumers/<slug:name>/", consumers.consumer, name="consumer"),
     path("consumers/<slug:name>/pause/", consumers.pause, name="consumer-pause"),
     path("consumers/<slug:name>/resume/", consumers.resume, name="consumer-resume"),
+    path("consumers/<slug:name>/try/", consumers.try_now, name="consumer-try"),
     path("dead-letters/", dead_letters.dead_letters, name="dead-letters"),
     path("dead-letters/discard/", discarding.discard, name="discard"),
     path("dead-letters/undo/", discarding.undo, name="undo"),

@@ -49,6 +49,9 @@ HELP = {
         " $.items[*].secret or $..password. Dead letters are stored with a marker in its place and what was there"
         " encrypted; a replay sends them as they came. For what is stored already: manage.py deadletters redact."
     ),
+    "breaker_in_a_row": "Messages that fail one after the other, each counted once however often it is tried.",
+    "breaker_percent": "Of the last 50 messages; of at least 10.",
+    "breaker_probe_s": "Twice as long after each that fails, up to ten minutes.",
     "subscription_id": "The id that is shown in the broker's own pages; empty means that one is made up.",
 }
 

@@ -136,6 +136,14 @@ class Dialect:
         in words; empty if nothing."""
         return ""
 
+    def forgets(self, wanted: Wanted) -> str:
+        """Why messages are lost when a subscription leaves for a while, in words; empty if they wait for it."""
+        if not wanted.is_topic or (wanted.is_durable and self.durable_subscriptions):
+            return ""
+        if wanted.is_durable:
+            return "Plain STOMP 1.2 has no durable subscriptions: what is sent while no worker listens is not kept."
+        return "What is sent to a topic while nobody listens is lost, unless its subscription is durable."
+
     def own_address(self, wanted: Wanted) -> str:
         """Where a message is sent to reach the subscriptions of this consumer and nobody else; empty if only the
         topic is known, of which every subscriber gets a copy."""

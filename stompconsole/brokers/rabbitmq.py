@@ -72,6 +72,11 @@ class RabbitMQ(Dialect):
             f" on its management page under Queues, or by rabbitmqctl delete_queue '{queue}'."
         )
 
+    def forgets(self, wanted: Wanted) -> str:
+        if wanted.exclusive and not wanted.is_topic:
+            return "RabbitMQ deletes an exclusive queue when its connection ends, with what waits in it."
+        return super().forgets(wanted)
+
     def own_address(self, wanted: Wanted) -> str:
         return f"/queue/{_spelt(_queue(wanted))}" if wanted.is_durable else super().own_address(wanted)
 

@@ -78,9 +78,10 @@ def state(line: ConsumerLine) -> SafeString:
     counted = f"{verdict.actual} of {verdict.wanted}" if verdict.wanted else ""
     shown = toned("warn", f"{verdict.standing} {counted}") if verdict.held_up else pill(verdict.standing, counted)
     return format_html(
-        '<span class="standing" data-standing="{}"{}>{}{}</span>',
+        '<span class="standing" data-standing="{}"{}{}>{}{}</span>',
         verdict.standing,
         SafeString(" data-paused") if verdict.paused else "",
+        SafeString(" data-breaker") if verdict.breaker_open else "",
         shown,
         format_html('<span class="why" title="{0}">{0}</span>', verdict.reason) if verdict.reason else "",
     )

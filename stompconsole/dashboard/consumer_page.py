@@ -41,6 +41,7 @@ def definition(row: Consumer, line: ConsumerLine) -> list[Fact]:
         Fact(name="ACK mode", value=row.ack_mode),
         Fact(name="Body", value=row.get_codec_display()),
         Fact(name="Attempts", value=_attempts(row)),
+        Fact(name="Breaker", value=_breaker(row)),
         Fact(name="Dead letters", value=line.dead_letter_destination, code=True),
         Fact(name="Captured", value="yes" if row.capture else "no: they stay in the broker"),
     ]
@@ -92,3 +93,13 @@ def _attempts(row: Consumer) -> str:
         return "1, no retry"
     delays = f"first retry after {row.retry_first_delay_s:g} s, then {row.retry_factor:g} times that, at most"
     return f"{row.max_attempts:,}; {delays} {row.retry_max_delay_s:g} s"
+
+
+def _breaker(row: Consumer) -> str:
+    ways = [
+        *([f"after {formats.plural(row.breaker_in_a_row, 'failure')} in a row"] if row.breaker_in_a_row else []),
+        *([f"when more than {row.breaker_percent} % of the last messages failed"] if row.breaker_percent else []),
+    ]
+    if not ways:
+        return "off"
+    return f"opens {' or '.join(ways)}; tries one message after {row.breaker_probe_s:g} s"

@@ -42,9 +42,10 @@ class TryLater:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """The message is given up on."""
+    """The message is given up on. ``of_message``: it is wrong by itself, whatever its handler needs is well or not."""
 
     failure: Failure
+    of_message: bool = False
 
 
 Disposition = Ack | TryAgain | TryLater | DeadLetter

@@ -22,6 +22,7 @@ from stompconsole.delivery.disposition import (
     TryLater,
     failure_of,
 )
+from stompconsole.delivery.gate import Gate
 from stompconsole.delivery.giving_up import Due, GivingUp
 from stompconsole.delivery.loops import Loops
 from stompconsole.delivery.observer import Observer
@@ -50,12 +51,14 @@ class HandlerWork:
         observer: Observer,
         *,
         loops: Loops | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._spec = spec
         self._handler = handler
         self._observer = observer
         self._giving_up = GivingUp(spec, senders, worker_name)
         self._loops = loops or Loops()
+        self._gate = gate or Gate()
 
     @property
     def trouble(self) -> str:
@@ -90,11 +93,12 @@ class HandlerWork:
         return given
 
     def _process(self, delivery: Delivery, dialect: Dialect, counted: _Counted) -> None:
-        if envelope.RETRY_STEP in delivery.headers and not delivery.attempts:
+        if envelope.RETRY_STEP in delivery.headers:
             delivery.resume(envelope.earlier(delivery.headers, self._spec.name))
         started = time.perf_counter()
         disposition = self._handle(delivery)
         counted.seconds.append(time.perf_counter() - started)
+        self._gate.tell(delivery, disposition)
         match disposition:
             case Ack():
                 counted.acked += 1
@@ -125,13 +129,14 @@ class HandlerWork:
         if self._spec.correlation_id_required and not delivery.headers.get(correlation.HEADER):
             delivery.failed()
             return DeadLetter(
-                failure=Failure(error_type="MissingCorrelationId", message="the message has no correlation-id header")
+                failure=Failure(error_type="MissingCorrelationId", message="the message has no correlation-id header"),
+                of_message=True,
             )
         try:
             body = codecs.decode(delivery.body, delivery.headers, self._spec.codec)
         except UnreadableBody as error:
             delivery.failed()
-            return DeadLetter(failure=Failure(error_type="UnreadableBody", message=str(error)))
+            return DeadLetter(failure=Failure(error_type="UnreadableBody", message=str(error)), of_message=True)
         return self._call(delivery, body)
 
     def _call(self, delivery: Delivery, body: object) -> Disposition:

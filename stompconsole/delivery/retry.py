@@ -33,7 +33,7 @@ def decide(
     failure = failure_of(error)
     match error:
         case Reject():
-            return DeadLetter(failure=failure)
+            return DeadLetter(failure=failure, of_message=True)
         case Retry() if attempts < MAX_ASKED_RETRIES:
             return _wait(_asked(error.after, delay_s(attempts, policy, uniform)), step, failure, policy)
         case _ if attempts < policy.max_attempts:

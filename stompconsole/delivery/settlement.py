@@ -46,6 +46,7 @@ class Delivery:
     __slots__ = (
         "ack_id",
         "attempts",
+        "attempts_before",
         "body",
         "first_failed_at",
         "headers",
@@ -63,6 +64,7 @@ class Delivery:
         self.settled = False
         self.in_work = False
         self.attempts = 0
+        self.attempts_before = 0
         self.retry_step = 0
         self.first_failed_at: datetime | None = None
 
@@ -94,9 +96,11 @@ class Delivery:
         return self.settlement.nack(self, headers or {})
 
     def resume(self, earlier: Earlier | None) -> None:
-        """Go on counting from where it was parked."""
-        if earlier is not None:
-            self.attempts, self.retry_step = earlier.attempts, earlier.retry_step
+        """Go on counting from where it was parked; once, though it is tried again here."""
+        if earlier is not None and not self.attempts_before:
+            self.attempts_before, self.retry_step = earlier.attempts, earlier.retry_step
+            # Not fewer than a breaker that tried it before remembers.
+            self.attempts = max(self.attempts, earlier.attempts)
             self.first_failed_at = earlier.first_failed_at
 
     def failed(self) -> None:

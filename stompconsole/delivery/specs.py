@@ -16,6 +16,7 @@ DEFAULT_PREFETCH = 100
 DEFAULT_RECEIPT_TIMEOUT_S = 10.0
 DEFAULT_RECONNECT_PAUSE_S = 10.0
 DEFAULT_FAILBACK_CHECK_S = 15.0
+DEFAULT_PROBE_S = 30.0
 
 
 class AckMode(enum.StrEnum):
@@ -123,6 +124,21 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerPolicy:
+    """When a subscription pauses itself: after ``in_a_row`` failures, or when more than ``percent`` of the last
+    messages failed; 0 is never. ``probe_s`` seconds later one message is tried; each time it fails that doubles."""
+
+    in_a_row: int = 0
+    percent: int = 0
+    probe_s: float = DEFAULT_PROBE_S
+
+    @property
+    def on(self) -> bool:
+        """Whether it can ever happen."""
+        return bool(self.in_a_row or self.percent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerSpec:
     """One consumer's definition, whole. ``headers`` are extra SUBSCRIBE headers.
 
@@ -139,6 +155,7 @@ class ConsumerSpec:
     prefetch: int = DEFAULT_PREFETCH
     codec: Codec = Codec.JSON
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     dead_letter_destination: str = ""
     correlation_id_required: bool = False
     durable: bool = False

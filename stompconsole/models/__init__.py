@@ -9,7 +9,7 @@ from stompconsole.models.consumer import Consumer
 from stompconsole.models.deadletter import DeadLetter, DeadLetterState, Failure
 from stompconsole.models.group import Expected, FailureGroup, GroupHour, LetterTally
 from stompconsole.models.replay import LetterEdit, Replay, ReplayItem, ReplayItemState, ReplayState
-from stompconsole.models.subscription import Subscription
+from stompconsole.models.subscription import Subscription, open_breakers
 from stompconsole.models.throughput import ThroughputBucket
 from stompconsole.models.worker import Worker, WorkerState
 
@@ -39,4 +39,5 @@ __all__ = [
     "ThroughputBucket",
     "Worker",
     "WorkerState",
+    "open_breakers",
 ]

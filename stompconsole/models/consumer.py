@@ -13,9 +13,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from stompconsole.brokers import Dialect, Wanted
+from stompconsole.delivery.breaker import LONGEST_BACK_OFF_S, why_never
 from stompconsole.delivery.later import steps_of
 from stompconsole.delivery.specs import (
+    DEFAULT_PROBE_S,
     AckMode,
+    BreakerPolicy,
     Codec,
     ConsumerSpec,
     DeadLetterVia,
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
 MAX_THREADS = 100
 MAX_PREFETCH = 10_000
 MAX_DESTINATION = 500
+MAX_IN_A_ROW = 10_000
+MAX_PERCENT = 99
 
 
 class Consumer(models.Model):
@@ -105,6 +110,18 @@ class Consumer(models.Model):
         validators=[validate_steps],
         help_text="When all attempts have failed: 5m, 1h, 6h tries three times more. Empty dead-letters at once.",
     )
+    breaker_in_a_row = models.PositiveIntegerField(
+        "breaker opens after (failures in a row)", default=0, validators=[MaxValueValidator(MAX_IN_A_ROW)]
+    )
+    breaker_percent = models.PositiveIntegerField(
+        "or when more have failed than (%)", default=0, validators=[MaxValueValidator(MAX_PERCENT)]
+    )
+    breaker_probe_s = models.FloatField(
+        "tries one message after (s)",
+        default=DEFAULT_PROBE_S,
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_BACK_OFF_S)],
+    )
+    breaker_tried_at = models.DateTimeField(null=True, editable=False)
     dead_letter_destination = models.CharField(
         max_length=MAX_DESTINATION,
         blank=True,
@@ -226,7 +243,7 @@ class Consumer(models.Model):
             dialect = self.broker.dialect()
             for field in ("destination", "dead_letter_destination"):
                 problems |= {field: refusal} if (refusal := dialect.refuses(getattr(self, field))) else {}
-            problems |= self._impossible(dialect) or self._taken(dialect)
+            problems |= self._impossible(dialect) or self._taken(dialect) or self._unbreakable(dialect)
         if problems:
             raise ValidationError(problems)
 
@@ -254,6 +271,16 @@ class Consumer(models.Model):
                 return {"client_id": words}
         return {}
 
+    def _unbreakable(self, dialect: Dialect) -> dict[str, str]:
+        """A breaker where messages can't wait in the broker."""
+        if not (self.breaker_in_a_row or self.breaker_percent):
+            return {}
+        # As long as nobody has been connected a durable subscription is taken for one: a worker says if it is none.
+        unknown = self.wanted.is_durable and not self.broker.is_known
+        why = why_never(self.wanted.ack, "" if unknown else dialect.forgets(self.wanted))
+        field = "breaker_in_a_row" if self.breaker_in_a_row else "breaker_percent"
+        return {field: f"{why} So it can't have a breaker: set this to 0."} if why else {}
+
     def spec(self) -> ConsumerSpec:
         """The row, its broker included, as a frozen value."""
         return ConsumerSpec(
@@ -271,6 +298,9 @@ class Consumer(models.Model):
                 factor=self.retry_factor,
                 max_delay_s=self.retry_max_delay_s,
                 parking=None if self.cannot_park else Parking(steps_s=steps_of(self.retry_later)),
+            ),
+            breaker=BreakerPolicy(
+                in_a_row=self.breaker_in_a_row, percent=self.breaker_percent, probe_s=self.breaker_probe_s
             ),
             dead_letter_destination=self.dead_letter_destination,
             correlation_id_required=self.correlation_id_required,

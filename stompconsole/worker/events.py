@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from uuid import UUID
 
 from django.db import IntegrityError
@@ -39,6 +41,10 @@ class Events:
         """A slot can't run."""
         self._of_slot(Action.CONSUMER_STATE, key, f"broken: {reason}")
 
+    def breaker(self, key: SlotKey, words: str) -> None:
+        """The breaker of a slot has opened, tries a message, or has closed."""
+        self._of_slot(Action.CONSUMER_BREAKER, key, words.replace("\0", ""))
+
     def switched(self, switch: Switch) -> None:
         """The sessions with a broker are opened at another of its endpoints."""
         audit.record(
@@ -61,17 +67,21 @@ class Events:
             audit.record(action, target, actor=None, actor_name=self._name, consumer=consumer, detail=detail)
 
 
-class Switches:
-    """A broker's switches to another endpoint: noted on any thread, written by a lane, kept during an outage."""
+class Notes:
+    """Events of threads, a broker's switches and breakers: noted on any, written by a lane, kept during an outage."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
         self._writing = threading.Lock()
-        self._noted: deque[Switch] = deque()
+        self._noted: deque[Callable[[], None]] = deque()
 
     def switched(self, switch: Switch) -> None:
-        """Note one. It is written at the next turn."""
-        self._noted.append(switch)
+        """Note a switch to another endpoint. It is written at the next turn."""
+        self._noted.append(partial(self._events.switched, switch))
+
+    def breaker(self, key: SlotKey, words: str) -> None:
+        """Note what became of the breaker of a slot."""
+        self._noted.append(partial(self._events.breaker, key, words))
 
     @property
     def empty(self) -> bool:
@@ -83,5 +93,5 @@ class Switches:
         # The farewell may write while a turn that hangs still does: neither may write one twice.
         with self._writing:
             while self._noted:
-                self._events.switched(self._noted[0])
+                self._noted[0]()
                 self._noted.popleft()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from stompconsole.brokers import Dialect
 from stompconsole.deadletters.capture import capture_work
+from stompconsole.delivery.gate import Gate
 from stompconsole.delivery.handling import HandlerWork
 from stompconsole.delivery.observer import Observer
 from stompconsole.delivery.payload import Handler
@@ -22,29 +24,41 @@ from stompconsole.worker.wanted import CaptureSpec, RunSpec, SlotKey
 class Runners:
     """Makes the runner of a slot."""
 
-    def __init__(self, handlers: Handlers, senders: Senders, worker_name: str) -> None:
+    def __init__(
+        self, handlers: Handlers, senders: Senders, worker_name: str, breaker_told: Callable[[SlotKey, str], None]
+    ) -> None:
         self._handlers = handlers
         self._senders = senders
         self._worker_name = worker_name
+        self._breaker_told = breaker_told
 
     def make(self, key: SlotKey, spec: RunSpec, observer: Observer) -> SubscriptionRunner:
         """A runner, not started. Raises HandlerNotFound."""
         match spec:
             case ConsumerSpec():
                 handler = self._handlers.resolve(spec.handler)
-                work = handler_work(spec, handler, self._senders, self._worker_name, observer)
-                return SubscriptionRunner(consume_spec(spec), work, observer)
+                gate = Gate(spec.breaker, partial(self._breaker_told, key))
+                work = handler_work(spec, handler, self._senders, self._worker_name, observer, gate=gate)
+                return SubscriptionRunner(consume_spec(spec), work, observer, gate)
             case CaptureSpec(consumer_name=name, subscription=subscription):
                 capture = capture_work(key.consumer_id, name, subscription.destination)
                 return SubscriptionRunner(subscription, _Counted(capture, observer), observer)
 
 
-def handler_work(spec: ConsumerSpec, handler: Handler, senders: Senders, worker_name: str, observer: Observer) -> Work:
+def handler_work(
+    spec: ConsumerSpec,
+    handler: Handler,
+    senders: Senders,
+    worker_name: str,
+    observer: Observer,
+    *,
+    gate: Gate | None = None,
+) -> Work:
     """The work of a handler that may use Django's databases: CONN_MAX_AGE holds, and a lost connection
     costs one message. Each handler thread gives its connections back when it ends.
     """
     fresh = with_fresh_connections(handler)
-    return ConnectedWork(HandlerWork(spec, fresh, senders, worker_name, observer, loops=ConnectedLoops()))
+    return ConnectedWork(HandlerWork(spec, fresh, senders, worker_name, observer, loops=ConnectedLoops(), gate=gate))
 
 
 class _Counted:

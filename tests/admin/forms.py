@@ -40,5 +40,6 @@ def consumer_form(row: Broker, /, **fields: Any) -> dict[str, Any]:
         "name": "orders", "broker": str(row.pk), "destination": "/queue/orders", "handler": HANDLER,
         "paused_reason": "", "instances": "1", "concurrency": "1", "prefetch": "100", "ack_mode": "client-individual",
         "codec": "json", "max_attempts": "1", "retry_first_delay_s": "1", "retry_factor": "2",
-        "retry_max_delay_s": "60", "retry_later": "", "dead_letter_destination": "", "capture": "on", **fields,
+        "retry_max_delay_s": "60", "retry_later": "", "breaker_in_a_row": "0", "breaker_percent": "0",
+        "breaker_probe_s": "30", "dead_letter_destination": "", "capture": "on", **fields,
     }  # fmt: skip

@@ -30,6 +30,7 @@ PAGES = (
 ACTIONS = {
     "consumer-pause": "operate_consumer",
     "consumer-resume": "operate_consumer",
+    "consumer-try": "operate_consumer",
     "replay-plan": "replay_deadletter",
     "replay-cancel": "replay_deadletter",
     "replay-pause": "replay_deadletter",
@@ -56,6 +57,7 @@ def urls(db: None) -> dict[str, str]:
         "consumer": [consumer.name],
         "consumer-pause": [consumer.name],
         "consumer-resume": [consumer.name],
+        "consumer-try": [consumer.name],
         "dead-letter": [letter.pk],
         "dead-letter-body": [letter.pk],
         "replay": [replay.pk],

@@ -1,4 +1,4 @@
-"""One consumer: what it does, what it is, what went wrong; pause and resume."""
+"""One consumer: what it does, what it is, what went wrong; pause and resume, and a try while its breaker is open."""
 
 from __future__ import annotations
 
@@ -85,6 +85,18 @@ def resume(request: HttpRequest, name: str) -> HttpResponse:
         messages.success(request, f"{row.name} is resumed.")
     else:
         messages.info(request, f"{row.name} was not paused.")
+    return redirect(back(request, row.get_absolute_url()))
+
+
+@require_POST
+@console_view(OPERATE)
+def try_now(request: HttpRequest, name: str) -> HttpResponse:
+    """Have an open breaker try a message now."""
+    row = _consumer(name)
+    if pausing.try_now(row, operator(request)):
+        messages.success(request, f"{row.name} tries one message now. If it is handled, all others follow.")
+    else:
+        messages.info(request, f"{row.name} has no open breaker: there is nothing to try.")
     return redirect(back(request, row.get_absolute_url()))
 
 
