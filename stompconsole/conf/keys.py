@@ -32,6 +32,7 @@ class Settings:
     search_text_bytes: int = 4096
     metrics_token: str = field(default="", repr=False)
     stream_interval_s: float = 1.0
+    depths_every_s: float = 10.0
     stomp: StompSettings | None = None
 
 
@@ -49,6 +50,7 @@ SETTINGS = (
     Setting("SEARCH_TEXT_BYTES", "search_text_bytes", parsing.whole(0, 2**20)),
     Setting("METRICS_TOKEN", "metrics_token", parsing.text, secret=True),
     Setting("STREAM_INTERVAL", "stream_interval_s", parsing.seconds),
+    Setting("DEPTHS_EVERY", "depths_every_s", parsing.pause),
 )
 
 NAMES = tuple(setting.name for setting in SETTINGS)

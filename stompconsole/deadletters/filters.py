@@ -140,6 +140,11 @@ class Preview:
     without_consumer: int
     to_everyone: tuple[str, ...] = ()
 
+    @property
+    def has_origins(self) -> bool:
+        """Whether anything of it can go back to where it came from; nothing at all can as well."""
+        return self.without_origin < self.count or not self.count
+
 
 def preview(filters: Filters) -> Preview:
     """Count what a replay or discard of all that match would touch, now. Three queries, and another one for topics."""
