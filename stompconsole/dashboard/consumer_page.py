@@ -49,9 +49,10 @@ def definition(row: Consumer, line: ConsumerLine) -> list[Fact]:
 
 def fragments(live: Live, line: ConsumerLine, topic: Topic) -> Fragments:
     """All of the page that changes."""
-    found = {f"c{line.id}-{column}": html for column, html in cells.consumer_cells(line, topic.span).items()}
+    found = {f"c{line.id}-{column}": html for column, html in cells.consumer_cells(line, topic.span, live.now).items()}
     found |= chart_parts(line, topic.span, live.now)
     found["slots"] = slots_html(line, live.now)
+    found["depths"] = depths_html(line, live.now)
     found["events"] = events(line.id, live.now)
     found["news"] = news(topic)
     return found
@@ -81,6 +82,25 @@ def clock(then: datetime) -> str:
 def slots_html(line: ConsumerLine, now: datetime) -> str:
     """Its subscriptions, slot by slot, the capture of its dead letters among them."""
     return render_to_string("stompconsole/parts/slots.html", {"line": line, "now": now})
+
+
+def depths_html(line: ConsumerLine, now: datetime) -> str:
+    """Its queues in the broker: what waits there, and as of when."""
+    named = (
+        ("Messages", line.destination, line.depth),
+        ("Dead letters", line.dead_letter_destination, line.dead_depth),
+    )
+    queues = [
+        {
+            "name": name,
+            "destination": destination,
+            "depth": depth,
+            "waiting": cells.waiting(depth),
+            "oldest": cells.oldest(depth, now),
+        }
+        for name, destination, depth in named
+    ]
+    return render_to_string("stompconsole/parts/depths.html", {"queues": queues, "now": now})
 
 
 def events(consumer_id: int, now: datetime) -> str:

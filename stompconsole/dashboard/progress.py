@@ -189,6 +189,7 @@ def plan_of(replay: Replay) -> str:
     """The plan it goes by, in words; "" for everything at once."""
     return Plan(
         destination=replay.destination,
+        unknown_to=replay.unknown_to,
         rate=replay.rate,
         canary=tuple(replay.canary),
         stop_above_percent=replay.stop_above_percent,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.urls import reverse
 from django.utils.html import format_html
@@ -74,7 +74,8 @@ def replays_now() -> ReplaysNow:
 
 def tiles(live: Live, replays: ReplaysNow) -> list[Tile]:
     """The tiles of the overview."""
-    return [_consumers(live), _handled(live), _dead(live), _replays(replays), _workers(live), _brokers(live)]
+    first = [_consumers(live), _handled(live), _oldest(live), _dead(live)]
+    return [*first, _replays(replays), _workers(live), _brokers(live)]
 
 
 def _consumers(live: Live) -> Tile:
@@ -123,6 +124,27 @@ def _handled(live: Live) -> Tile:
         note=f"{formats.rate(failed)} failed/s" if failed else "none failing",
         href="#consumers",
     )
+
+
+def _oldest(live: Live) -> Tile:
+    known = [line for line in live.consumers if line.depth.waiting is not None]
+    waits = [line for line in known if line.depth.waiting]
+    aged = [(line.depth.oldest_at, line) for line in waits if line.depth.oldest_at is not None]
+    tile = Tile(name="oldest", label="Oldest waiting", value=formats.NONE, note="nothing waits", href="#consumers")
+    if aged:
+        since, line = min(aged, key=lambda each: each[0])
+        href = reverse("stompconsole:consumer", args=[line.name])
+        return replace(tile, value=formats.span((live.now - since).total_seconds()), note=_waits(line), href=href)
+    if waits:
+        most = max(waits, key=lambda line: line.depth.waiting or 0)
+        return replace(tile, value="?", note=f"since when is not told: {_waits(most)}")
+    if known or not live.consumers:
+        return tile
+    return replace(tile, value="?", note=live.consumers[0].depth.reason)
+
+
+def _waits(line: ConsumerLine) -> str:
+    return f"{line.name}, {formats.number(line.depth.waiting)} waiting"
 
 
 def _dead(live: Live) -> Tile:

@@ -140,6 +140,11 @@ class Preview:
     without_consumer: int
     to_everyone: tuple[str, ...] = ()
 
+    @property
+    def has_origins(self) -> bool:
+        """Whether anything of it can go back to where it came from; nothing at all can as well."""
+        return self.without_origin < self.count or not self.count
+
 
 def preview(filters: Filters, state: DeadLetterState = DeadLetterState.DEAD) -> Preview:
     """Count what an act on all that match and are in ``state`` would touch, now. Three queries, and another one for

@@ -35,6 +35,7 @@ def begin(selection: str, reason: str, actor: User | None, plan: Plan, group: Fa
         created_by=actor,
         group=group,
         destination=plan.destination,
+        unknown_to=plan.unknown_to,
         rate=plan.rate,
         canary=list(plan.canary),
         stop_above_percent=plan.stop_above_percent,

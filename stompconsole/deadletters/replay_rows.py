@@ -39,7 +39,10 @@ MAX_NOTE = 2_000
 """Characters of a broker's words that are kept."""
 
 CONSUMER_DELETED = "Its consumer has been deleted: which broker to send it to is not known."
-NO_ORIGIN = "Where it came from is not known: the broker did not say when it dead-lettered it."
+NO_ORIGIN = (
+    "Where it came from is not known, since the broker did not say when it dead-lettered it, and the plan names no"
+    " destination for such messages."
+)
 
 # A cancelled one whose lease was not given back has items its worker has not given back either.
 _UNFINISHED = Q(state__in=(ReplayState.WAITING, ReplayState.RUNNING)) | Q(
@@ -139,7 +142,7 @@ def portion(replay_id: int, after_item: int, without: Collection[str], most: int
         dead_letter = item.dead_letter
         if dead_letter.consumer is None:
             result.unsendable[dead_letter.pk] = CONSUMER_DELETED
-        elif not (item.replay.destination or dead_letter.origin):
+        elif not (item.replay.destination or dead_letter.origin or item.replay.unknown_to):
             result.unsendable[dead_letter.pk] = NO_ORIGIN
         elif (broker := _spec(dead_letter.consumer.broker, specs, result)) is not None:
             _add(result, item, dead_letter.consumer, broker)
@@ -217,8 +220,9 @@ def _earlier(dead_letter: DeadLetter) -> Earlier:
 
 
 def _wanted(item: ReplayItem, consumer: Consumer) -> Wanted:
-    if item.replay.destination:
-        return Wanted(destination=item.replay.destination, prefetch=1)
+    named = item.replay.destination or ("" if item.dead_letter.origin else item.replay.unknown_to)
+    if named:
+        return Wanted(destination=named, prefetch=1)
     return reach.subscription(consumer, item.dead_letter.origin)
 
 

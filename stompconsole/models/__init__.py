@@ -7,6 +7,7 @@ from stompconsole.models.audit import AuditEntry
 from stompconsole.models.broker import Broker
 from stompconsole.models.consumer import Consumer
 from stompconsole.models.deadletter import DeadLetter, DeadLetterState, Failure
+from stompconsole.models.depth import QueueDepth
 from stompconsole.models.group import Expected, FailureGroup, GroupHour, LetterTally
 from stompconsole.models.replay import LetterEdit, Replay, ReplayItem, ReplayItemState, ReplayState
 from stompconsole.models.subscription import Subscription, open_breakers
@@ -30,6 +31,7 @@ __all__ = [
     "LetterEdit",
     "LetterTally",
     "Purpose",
+    "QueueDepth",
     "Replay",
     "ReplayItem",
     "ReplayItemState",

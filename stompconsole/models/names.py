@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from django.core.exceptions import ValidationError
 
 from stompconsole.conf.redact import WrongRuleError, rules_of
@@ -39,6 +41,19 @@ def validate_host(value: str) -> None:
     """Raise ValidationError for what can't be a host name or an address, such as a URL."""
     if "/" in value or any(character.isspace() or not character.isprintable() for character in value):
         raise ValidationError("Give the bare host name or address: no scheme, no slash, no blanks.")
+
+
+def validate_http_url(value: str) -> None:
+    """Raise ValidationError for what is no URL of a web server, or carries a login: that would be shown."""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or any(character.isspace() or not character.isprintable() for character in value):
+        raise ValidationError("Give a URL such as http://rabbit.internal:15672.")
+    if parts.username or parts.query or parts.fragment:
+        raise ValidationError("Only scheme, host, port and path: the login has fields of its own.")
 
 
 def validate_identifier(value: str) -> None:

@@ -47,6 +47,7 @@ class Replay(models.Model):
     finished_at = models.DateTimeField(null=True)
     total = models.PositiveIntegerField(default=0)
     destination = models.CharField(max_length=500, blank=True, help_text="Empty: where each came from.")
+    unknown_to = models.CharField(max_length=500, blank=True, help_text="Where what has no known origin goes.")
     rate = models.FloatField(null=True, help_text="Messages a second at most.")
     canary = models.JSONField(default=list, help_text="How many are tried at first, step by step: [1, 5, 25].")
     step = models.PositiveIntegerField(default=0, help_text="Steps of the canary that came out well.")

@@ -28,7 +28,8 @@ def broker_form(**fields: Any) -> dict[str, Any]:
     return {
         "name": "rabbit", "kind": "auto", "host": "127.0.0.1", "port": "61613", "standby_host": "", "standby_port": "",
         "vhost": "", "user": "app", "password": "", "client_id": "", "tls_verify": "on", "tls_ca_certs": "",
-        "tls_cert_file": "", "tls_key_file": "", "tls_key_password": "", "heartbeat_send_ms": "10000",
+        "tls_cert_file": "", "tls_key_file": "", "tls_key_password": "", "management_url": "", "management_user": "",
+        "management_password": "", "heartbeat_send_ms": "10000",
         "heartbeat_receive_ms": "10000", "connect_timeout_s": "10", "receipt_timeout_s": "10",
         "dead_letter_via": "send", "reconnect_pause_s": "10", "failback": "stay", "failback_check_s": "15", **fields,
     }  # fmt: skip

@@ -50,11 +50,12 @@ def _context(row: Consumer, now: Live, line: ConsumerLine, span: Span) -> dict[s
     return {
         "row": row,
         "line": line,
-        "cells": cells.consumer_cells(line, span),
+        "cells": cells.consumer_cells(line, span, now.now),
         "chart": {
             name.replace("-", "_"): html for name, html in consumer_page.chart_parts(line, span, now.now).items()
         },
         "slots": consumer_page.slots_html(line, now.now),
+        "depths": consumer_page.depths_html(line, now.now),
         "events": consumer_page.events(row.pk, now.now),
         "facts": consumer_page.definition(row, line),
         "span": span,

@@ -56,9 +56,16 @@ def plan(request: HttpRequest) -> HttpResponse:
 def _confirmed(request: HttpRequest, choice: Choice, confirmed: Confirmed) -> HttpResponse:
     typed = texts(request.POST)
     read = plans.read(typed)
-    if read.problems:
-        return _plan_page(request, choice, typed, read.problems, edits=typed.get("edits", ""))
+    if problems := read.problems or _nowhere_to_go(choice, read.plan):
+        return _plan_page(request, choice, typed, problems, edits=typed.get("edits", ""))
     return _carry_out(request, choice, confirmed, read.plan)
+
+
+def _nowhere_to_go(choice: Choice, plan: Plan) -> Mapping[str, str]:
+    """The problem of a plan by which nothing at all could be sent."""
+    if plan.destination or plan.unknown_to or choice.preview().has_origins:
+        return {}
+    return {"unknown_to": "Where they came from is not known: name where to send them."}
 
 
 def _plan_page(

@@ -240,6 +240,7 @@ class Command(BaseCommand):
 
 _PLAN = {
     "destination": "Send them there in place of where each came from.",
+    "unknown_to": "Where to send what has no known origin; without it that is skipped.",
     "rate": "Messages a second at most.",
     "canary": "How many at first, step by step: 1,5,25.",
     "stop_above": "Stop when more than this share fails again, in percent.",
