@@ -15,6 +15,9 @@ from stompconsole.metrics.lines import ConsumerLine, Live
 from stompconsole.metrics.standing import Standing
 from stompconsole.models import DeadLetter, DeadLetterState, Replay, ReplayItem, ReplayItemState, ReplayState
 
+LATEST = 20
+"""Replays among which the last one that is done is looked for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
@@ -65,7 +68,8 @@ def replays_now() -> ReplaysNow:
     if running:
         left = ReplayItem.objects.filter(replay__in=under_way, state=ReplayItemState.WAITING).count()
         return ReplaysNow(running=running, waiting_items=left, scheduled=scheduled)
-    last = asked_for.filter(state=ReplayState.DONE).first()
+    # Of the latest ones alone: of retries that were due there may be a million that are done.
+    last = next((replay for replay in asked_for[:LATEST] if replay.state == ReplayState.DONE), None)
     if last is None:
         return ReplaysNow(scheduled=scheduled)
     processed = last.items.filter(state=ReplayItemState.PROCESSED).count()

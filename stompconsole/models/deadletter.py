@@ -74,9 +74,9 @@ class DeadLetter(models.Model):
             models.Index(fields=["state", "-failed_at", "-id"]),
             models.Index(fields=["consumer", "state", "-failed_at"]),
             models.Index(fields=["group", "state", "-failed_at", "-id"]),
-            # Looked at by every worker each second: it holds nothing but what is scheduled.
+            # Looked at by every worker each second. Not by the state: SQLite can't tell that a parameter is the one.
             models.Index(
-                fields=["due_at", "id"], condition=models.Q(state=DeadLetterState.SCHEDULED), name="stompconsole_due"
+                fields=["state", "due_at", "id"], condition=models.Q(due_at__isnull=False), name="stompconsole_due"
             ),
         ]
         permissions = [

@@ -64,7 +64,9 @@ class Replay(models.Model):
         ordering = ["-created_at", "-id"]
         # Of routine ones there may be one a second: what looks for others must not read them.
         indexes = [
-            models.Index(fields=["routine", "-created_at", "-id"]),
+            models.Index(
+                fields=["-created_at", "-id"], condition=models.Q(routine=False), name="stompconsole_asked_for"
+            ),
             models.Index(fields=["state", "scheduled"]),
         ]
 

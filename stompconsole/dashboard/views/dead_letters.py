@@ -50,7 +50,8 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
     filters = list_filters(texts(request.GET))
     rows = filters.queryset().select_related("consumer").defer(*NOT_IN_LISTS)
     ahead = filters.state == DeadLetterState.SCHEDULED
-    found = page_ahead(rows, texts(request.GET), DUE) if ahead else page_of(rows, texts(request.GET), FIELD)
+    due = rows.filter(due_at__isnull=False)
+    found = page_ahead(due, texts(request.GET), DUE) if ahead else page_of(rows, texts(request.GET), FIELD)
     counts = counting.by_state(filters)
     now = timezone.now()
     context = {
@@ -70,7 +71,7 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
         "now": now,
         "undo_since": undo_possible_since(now),
     }
-    since = now if ahead else newest(found.rows)
+    since = newest(list(rows[:1])) if ahead else newest(found.rows)
     topic = Topic(page=Page.DEAD_LETTERS, filters=filters, since=since) if ahead or not found.newer else None
     return shell.page(request, "dead_letters.html", context, section="dead-letters", topic=topic)
 
