@@ -142,7 +142,7 @@ class Breaker:
     def _too_many(self) -> str:
         row, percent = self._policy.in_a_row, self._policy.percent
         if row and self._in_a_row >= row:
-            return f"{row} failure{'s' if row > 1 else ''} in a row"
+            return f"{row} failures in a row" if row > 1 else "1 failure"
         count, failed = len(self._lately), sum(self._lately)
         if percent and count >= LEAST and failed * 100 > percent * count:
             return f"{failed} of the last {count} messages failed"

@@ -28,7 +28,7 @@ from stompconsole.delivery.observer import Observer
 from stompconsole.delivery.pipeline import Pipeline, Work
 from stompconsole.delivery.settlement import Delivery, Settlement
 from stompconsole.delivery.specs import AckMode, SubscriptionSpec, SubscriptionState
-from stompconsole.delivery.status import RunnerStatus
+from stompconsole.delivery.status import RunnerStatus, joined
 from stompconsole.delivery.watching import WATCHES
 from stompconsole.errors import BrokerError, BrokerRefused, ConnectFailed, LoginRefused, StompConsoleError
 from stompconsole.transport.frames import Frame
@@ -75,7 +75,7 @@ class SubscriptionRunner:
         open_ = session is not None and session.close_reason is None
         return RunnerStatus(
             state=self._state,
-            reason=_joined(self._reason, self._breaker(), self._trouble()),
+            reason=joined(self._reason, self._breaker(), self._trouble()),
             endpoint=str(session.endpoint) if session is not None and open_ else "",
             server=session.server if session is not None and open_ else "",
             in_flight=settlement.in_flight if settlement is not None else 0,
@@ -258,7 +258,7 @@ class SubscriptionRunner:
             return str(error)
         self._refusals = 0
         state = SubscriptionState.RUNNING if phase is Phase.CLOSED else SubscriptionState.BACKING_OFF
-        self._change(state, _joined(self._asking.stands_in(session), self._asking.remark, breakerless))
+        self._change(state, joined(self._asking.stands_in(session), self._asking.remark, breakerless))
         while not (session.close_reason or settlement.failure or self._draining or self._returning is session):
             self._wake.wait()
             self._wake.clear()
@@ -292,11 +292,7 @@ class SubscriptionRunner:
 
     def _change(self, state: SubscriptionState, reason: str) -> None:
         self._state, self._reason = state, reason
-        reason = _joined(reason, self._breaker())
+        reason = joined(reason, self._breaker())
         self._observer.changed(state, reason)
         log = logger.warning if state is SubscriptionState.BACKING_OFF else logger.info
         log("%s is %s%s", self._spec.name, state.value, f": {reason}" if reason else "")
-
-
-def _joined(*reasons: str) -> str:
-    return "; ".join(filter(None, reasons))

@@ -18,3 +18,8 @@ class RunnerStatus:
     server: str = ""
     in_flight: int = 0
     refusals: int = 0
+
+
+def joined(*reasons: str) -> str:
+    """Reasons that hold at once, in one line; empty ones left out."""
+    return "; ".join(filter(None, reasons))
