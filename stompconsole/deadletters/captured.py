@@ -47,7 +47,8 @@ class Death:
 class Captured:
     """A dead message, storable, redacted. ``origin`` is empty if unknown, ``consumer`` if it doesn't say.
 
-    ``parts`` is what redaction took out, ``body_size`` how large the body came.
+    ``parts`` is what redaction took out, ``body_size`` how large the body came. ``held`` is the holding queue that has
+    the message in place of the row, ``held_on`` the id of its broker.
     """
 
     dead_letter_id: uuid.UUID
@@ -66,6 +67,8 @@ class Captured:
     death: Death
     first_failed_at: datetime
     failed_at: datetime
+    held: str = ""
+    held_on: int | None = None
 
 
 def captured(
@@ -77,7 +80,7 @@ def captured(
     failed_at = storable.moment(ours.failed_at, now) if ours else now
     foreign = _foreign_id(headers, destination, origin, dialect)
     hidden = redactor.hide(storable.headers(headers), body)
-    death = _unquoted(_death(ours) if ours else _death_by_broker(hidden.headers, dialect), hidden.quotes)
+    death = unquoted(_death(ours) if ours else _death_by_broker(hidden.headers, dialect), hidden.quotes)
     message_id = storable.text((ours.message_id if ours else "") or headers.get("message-id", ""), 500)
     return Captured(
         dead_letter_id=_uuid(headers.get(envelope.DEAD_LETTER_ID)) or foreign,
@@ -111,7 +114,8 @@ def consumer_of(headers: Mapping[str, str]) -> str:
     return storable.text(headers.get(envelope.CONSUMER, ""), 50)
 
 
-def _unquoted(death: Death, quotes: Quotes) -> Death:
+def unquoted(death: Death, quotes: Quotes) -> Death:
+    """A death that quotes none of it."""
     message, traceback = quotes.taken_out_of(death.error_message), quotes.taken_out_of(death.traceback)
     return replace(death, error_message=message, traceback=traceback)
 

@@ -17,7 +17,7 @@ from django.db import transaction
 from stompconsole import audit
 from stompconsole.audit import Action
 from stompconsole.brokers import BrokerKind, dialect_for
-from stompconsole.deadletters import redacting, sealing, selection, storable
+from stompconsole.deadletters import holding, redacting, sealing, selection, storable
 from stompconsole.deadletters.plans import PLAIN, Plan
 from stompconsole.deadletters.selection import Planned
 from stompconsole.delivery import envelope
@@ -131,6 +131,8 @@ def edit_and_replay(
     letter = DeadLetter.objects.filter(pk=letter_id).first()
     if letter is None:
         return Planned(refusal="There is no such dead letter any more.")
+    if letter.held:
+        return Planned(refusal=f"It can't be edited. {holding.where(letter)}")
     if told := problems(letter, change):
         return Planned(refusal=" ".join(told.values()))
     planned = selection.replay_selected(

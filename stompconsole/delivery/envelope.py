@@ -28,6 +28,11 @@ FAILED_AT = PREFIX + "failed-at"
 WORKER = PREFIX + "worker"
 MESSAGE_ID = PREFIX + "message-id"
 
+HELD_COPY = PREFIX + "held-copy"
+HELD_AT = PREFIX + "held-at"
+HELD_PASS = PREFIX + "held-pass"
+"""On messages of holding queues: which death they are of, since when they wait, which pass sent them to the end."""
+
 MAX_MESSAGE_BYTES = 1_000
 MAX_TRACEBACK_BYTES = 4_000
 

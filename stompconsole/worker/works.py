@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from stompconsole.brokers import Dialect
 from stompconsole.deadletters.capture import capture_work
+from stompconsole.deadletters.holding import Holder
 from stompconsole.delivery.handling import HandlerWork
 from stompconsole.delivery.observer import Observer
 from stompconsole.delivery.payload import Handler
@@ -35,7 +36,8 @@ class Runners:
                 work = handler_work(spec, handler, self._senders, self._worker_name, observer)
                 return SubscriptionRunner(consume_spec(spec), work, observer)
             case CaptureSpec(consumer_name=name, subscription=subscription):
-                capture = capture_work(key.consumer_id, name, subscription.destination)
+                holder = Holder(self._senders, subscription.broker, subscription.destination)
+                capture = capture_work(key.consumer_id, name, subscription.destination, holder)
                 return SubscriptionRunner(subscription, _Counted(capture, observer), observer)
 
 
