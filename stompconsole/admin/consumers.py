@@ -120,7 +120,15 @@ class ConsumerAdmin(AuditedAdmin):
             ),
             (
                 "Dead letters",
-                {"fields": ["dead_letter_destination", "capture", ("keep_days", "keep_count", "keep_bytes"), "redact"]},
+                {
+                    "fields": [
+                        "dead_letter_destination",
+                        "capture",
+                        ("keep_days", "keep_count", "keep_bytes"),
+                        "redact",
+                        "store_body",
+                    ]
+                },
             ),
             (
                 "Rarely needed",

@@ -33,6 +33,7 @@ class Settings:
     metrics_token: str = field(default="", repr=False)
     stream_interval_s: float = 1.0
     redact: tuple[str, ...] = ()
+    store_bodies: bool = True
     depths_every_s: float = 10.0
     stomp: StompSettings | None = None
 
@@ -52,6 +53,7 @@ SETTINGS = (
     Setting("METRICS_TOKEN", "metrics_token", parsing.text, secret=True),
     Setting("STREAM_INTERVAL", "stream_interval_s", parsing.seconds),
     Setting("REDACT", "redact", parsing.redaction),
+    Setting("STORE_BODIES", "store_bodies", parsing.boolean),
     Setting("DEPTHS_EVERY", "depths_every_s", parsing.pause),
 )
 

@@ -19,7 +19,8 @@ PAGE_SIZE = 50
 NOT_IN_LISTS = ("body", "headers", "traceback", "search_text", "sealed")
 """Fields of a dead letter that are too big to read for a line."""
 
-SECRETS = ("broker__password", "broker__tls_key_password", "broker__management_password")
+BROKER_SECRETS = ("password", "tls_key_password", "management_password")
+SECRETS = tuple(f"broker__{name}" for name in BROKER_SECRETS)
 """Fields behind a consumer that no page reads."""
 
 M = TypeVar("M", bound=Model)

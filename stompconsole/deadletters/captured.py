@@ -48,7 +48,8 @@ class Captured:
     """A dead message, storable, redacted. ``origin`` is empty if unknown, ``consumer`` if it doesn't say. One with
     ``due_at`` is not dead: it is to be tried again then.
 
-    ``parts`` is what redaction took out, ``body_size`` how large the body came.
+    ``parts`` is what redaction took out, ``body_size`` how large the body came. ``held`` is the holding queue that has
+    the message in place of the row, ``held_on`` the id of its broker.
     """
 
     dead_letter_id: uuid.UUID
@@ -69,6 +70,8 @@ class Captured:
     failed_at: datetime
     due_at: datetime | None = None
     retry_step: int = 0
+    held: str = ""
+    held_on: int | None = None
 
 
 def captured(
@@ -80,7 +83,7 @@ def captured(
     failed_at = storable.moment(ours.failed_at, now) if ours else now
     foreign = _foreign_id(headers, destination, origin, dialect)
     hidden = redactor.hide(storable.headers(headers), body)
-    death = _unquoted(_death(ours) if ours else _death_by_broker(hidden.headers, dialect), hidden.quotes)
+    death = unquoted(_death(ours) if ours else _death_by_broker(hidden.headers, dialect), hidden.quotes)
     message_id = storable.text((ours.message_id if ours else "") or headers.get("message-id", ""), 500)
     return Captured(
         dead_letter_id=_uuid(headers.get(envelope.DEAD_LETTER_ID)) or foreign,
@@ -116,7 +119,8 @@ def consumer_of(headers: Mapping[str, str]) -> str:
     return storable.text(headers.get(envelope.CONSUMER, ""), 50)
 
 
-def _unquoted(death: Death, quotes: Quotes) -> Death:
+def unquoted(death: Death, quotes: Quotes) -> Death:
+    """A death that quotes none of it."""
     message, traceback = quotes.taken_out_of(death.error_message), quotes.taken_out_of(death.traceback)
     return replace(death, error_message=message, traceback=traceback)
 

@@ -15,7 +15,7 @@ from django.db import transaction
 
 from stompconsole import audit
 from stompconsole.audit import Action
-from stompconsole.deadletters import redacting, sealing, selection, sendable, storable
+from stompconsole.deadletters import holding, redacting, sealing, selection, sendable, storable
 from stompconsole.deadletters.plans import PLAIN, Plan
 from stompconsole.deadletters.selection import Planned
 from stompconsole.models import DeadLetter, LetterEdit, ReplayItem
@@ -100,6 +100,8 @@ def edit_and_replay(
     letter = DeadLetter.objects.filter(pk=letter_id).first()
     if letter is None:
         return Planned(refusal="There is no such dead letter any more.")
+    if letter.held:
+        return Planned(refusal=f"It can't be edited. {holding.where(letter)}")
     if told := problems(letter, change):
         return Planned(refusal=" ".join(told.values()))
     planned = selection.replay_selected(

@@ -86,6 +86,7 @@ def as_dict(row: DeadLetter) -> dict[str, Any]:
         "headers": row.headers,
         **_body(bytes(row.body)),
         **({"redacted": True} if row.sealed is not None else {}),
+        **({"held": row.held} if row.held else {}),
         "failures": [_failure(failure) for failure in row.failures.all()],
     }
 
@@ -148,6 +149,7 @@ def _parsed(line: str) -> dict[str, Any]:
         "headers": storable.headers(headers),
         "body": _bytes(found),
         "redacted": found.get("redacted") is True,
+        "held": storable.text(_text(found, "held"), 500),
         "failures": [_read_failure(failure) for failure in failures],
     }
 
@@ -203,7 +205,10 @@ def _store(found: Sequence[dict[str, Any]], done: Imported) -> None:
     transitions.write_first()
     known = set(transitions.by_id(by_id.keys()).values_list("pk", flat=True))
     fresh = [row for pk, row in by_id.items() if pk not in known]
-    consumers = {each.name: each for each in Consumer.objects.filter(name__in={row["consumer"] for row in fresh})}
+    consumers = {
+        each.name: each
+        for each in Consumer.objects.select_related("broker").filter(name__in={row["consumer"] for row in fresh})
+    }
     failures = {row["id"]: list(_failures(row)) for row in fresh}
     letters = [_letter(row, consumers.get(row["consumer"])) for row in fresh]
     for letter in letters:
@@ -242,6 +247,9 @@ def _letter(row: dict[str, Any], consumer: Consumer | None) -> DeadLetter:
         body_size=len(row["body"]),
         # Its markers came without what they stand for: it must not be sent with them.
         sealed=sealing.seal(Parts(lost=True)) if row["redacted"] else None,
+        # Its message may be there still; sent without its body it must not be.
+        held=row["held"],
+        held_on=consumer.broker if consumer is not None and row["held"] else None,
         search_text=storable.search_text(row["body"], settings_now().search_text_bytes, *words),
         document=storable.document(row["body"], MAX_DOCUMENT),
         attempts=row["attempts"],

@@ -69,8 +69,13 @@ def told_apart_roughly(text: str) -> Iterator[str]:
     yield from (line.strip() for line in text.splitlines() if len(line.strip()) >= _LONG_WORD)
     words = (found[0] for pattern in _WORDS for found in pattern.finditer(text))
     for word in (each.strip("\"'{}[](),;") for each in words):
-        if len(word) >= _ANYWHERE and (len(word) > _LONG_WORD or any(letter.isdigit() for letter in word)):
+        if says_much(word):
             yield word
+
+
+def says_much(word: str) -> bool:
+    """Whether a word is long, or has a digit: others are in errors that quote nothing."""
+    return len(word) >= _ANYWHERE and (len(word) > _LONG_WORD or any(letter.isdigit() for letter in word))
 
 
 def _spellings(value: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 
@@ -67,15 +67,24 @@ class Outgoing:
     body: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A holding queue, where messages wait whose bodies are not stored."""
+
+    broker: BrokerSpec
+    destination: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Portion:
     """The next items. ``last_item`` is 0 when there are none; ``unsendable`` says why by dead letter,
-    ``trouble`` why by name of a broker that can't be used as its row stands."""
+    ``trouble`` why by name of a broker that can't be used as its row stands. ``held`` is where others of them wait."""
 
     last_item: int = 0
     outgoing: list[Outgoing] = field(default_factory=list)
     unsendable: dict[uuid.UUID, str] = field(default_factory=dict)
     trouble: dict[str, str] = field(default_factory=dict)
+    held: set[Held] = field(default_factory=set)
 
 
 class Lane(enum.Enum):
@@ -134,18 +143,24 @@ def portion(replay_id: int, after_item: int, without: Collection[str], most: int
     of the brokers in ``without``. Empty once the replay is not running any more. They are taken to be sent from now
     on: whoever is given one of them again may be sending it a second time."""
     chosen = _next_items(replay_id, after_item, without, most)
-    related = ("replay", "edit", "dead_letter__consumer__broker")
-    items = ReplayItem.objects.filter(pk__in=chosen).select_related(*related).order_by("pk")
-    result = Portion(last_item=chosen[-1] if chosen else 0)
+    return portion_of(ReplayItem.objects.filter(pk__in=chosen), Portion(last_item=chosen[-1] if chosen else 0), {})
+
+
+def portion_of(items: QuerySet[ReplayItem], result: Portion, bodies: Mapping[uuid.UUID, bytes]) -> Portion:
+    """These items as they are to be sent; ``bodies`` are those that their rows do not have."""
+    related = ("replay", "edit", "dead_letter__consumer__broker", "dead_letter__held_on")
     specs: dict[int, BrokerSpec] = {}
-    for item in items:
+    for item in items.select_related(*related).order_by("pk"):
         dead_letter = item.dead_letter
         if dead_letter.consumer is None:
             result.unsendable[dead_letter.pk] = CONSUMER_DELETED
         elif not (item.replay.destination or dead_letter.origin or item.replay.unknown_to):
             result.unsendable[dead_letter.pk] = NO_ORIGIN
+        elif dead_letter.held and dead_letter.pk not in bodies:
+            where = _spec(dead_letter.held_on or dead_letter.consumer.broker, specs, result)
+            result.held |= {Held(broker=where, destination=dead_letter.held)} if where is not None else set()
         elif (broker := _spec(dead_letter.consumer.broker, specs, result)) is not None:
-            _add(result, item, dead_letter.consumer, broker)
+            _add(result, item, dead_letter.consumer, broker, bodies.get(dead_letter.pk))
     _begin([message.item_id for message in result.outgoing])
     return result
 
@@ -182,17 +197,17 @@ def _spec(broker: Broker, specs: dict[int, BrokerSpec], result: Portion) -> Brok
     return specs[broker.pk]
 
 
-def _add(result: Portion, item: ReplayItem, consumer: Consumer, broker: BrokerSpec) -> None:
-    match _to_send(item):
+def _add(result: Portion, item: ReplayItem, consumer: Consumer, broker: BrokerSpec, held: bytes | None) -> None:
+    match _to_send(item, held):
         case Refusal(reason=reason):
             result.unsendable[item.dead_letter_id] = reason
         case message:
             result.outgoing.append(_outgoing(item, consumer, broker, message))
 
 
-def _to_send(item: ReplayItem) -> Message | Refusal:
+def _to_send(item: ReplayItem, held: bytes | None) -> Message | Refusal:
     try:
-        return versions.to_send(item)
+        return versions.to_send(item, held)
     except ConfigurationError as error:
         return Refusal(reason=str(error))
 

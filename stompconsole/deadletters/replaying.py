@@ -21,9 +21,10 @@ from django.db import Error
 
 from stompconsole.conf import settings_now
 from stompconsole.deadletters import doubts, due, replay_rows
+from stompconsole.deadletters.held_replaying import HeldReplaying
 from stompconsole.deadletters.judging import Course
 from stompconsole.deadletters.pacing import Pace
-from stompconsole.deadletters.replay_rows import Lane, Orders
+from stompconsole.deadletters.replay_rows import Held, Lane, Orders, Portion
 from stompconsole.deadletters.resending import Resender, Results
 from stompconsole.delivery.sender import Senders
 from stompconsole.models import ReplayState
@@ -123,6 +124,8 @@ class _Run:
         self._worker_name = worker_name
         self._stop = stop
         self._resender = Resender(replay_id, senders, stop)
+        self._held_replaying = HeldReplaying(replay_id, senders)
+        self._held: set[Held] = set()
         self._lease_s = settings_now().lease_s
         self._held_until = time.monotonic() + self._lease_s
         self._state: ReplayState | None = ReplayState.RUNNING
@@ -136,7 +139,8 @@ class _Run:
         self._course: Course | None = None
 
     @property
-    def _may_send(self) -> bool:
+    def may_send(self) -> bool:
+        """Whether it is running, and this worker's."""
         held = self._state is ReplayState.RUNNING and time.monotonic() < self._held_until
         return held and not self._stop.is_set()
 
@@ -149,7 +153,7 @@ class _Run:
             logger.warning("replay %d waits for the database: %s", self._replay_id, error)
         keeper = asyncio.create_task(self._keep_lease())
         try:
-            while self._may_send and not await self._went_through():
+            while self.may_send and not await self._went_through():
                 pass
         finally:
             keeper.cancel()
@@ -159,7 +163,7 @@ class _Run:
         """Once from the first waiting item to the last; true when the replay is done."""
         try:
             began_at = self._resume_at
-            trouble = await self._send_waiting()
+            trouble = await self._send_waiting() or await self._held_replaying.send(self._held, self)
             if not trouble and began_at:
                 return False
             if not trouble and await _in_database(
@@ -177,29 +181,36 @@ class _Run:
         """Send what is waiting, from where the last trouble was; by broker what stood in the way."""
         trouble: dict[str, str] = {}
         after_item, self._resume_at = self._resume_at, 0
-        while self._may_send:
-            if not (most := await self._allowance()):
+        self._held = set()
+        while self.may_send:
+            if not (most := await self.allowance()):
                 continue
             portion = await self._rows(replay_rows.portion, after_item, tuple(trouble), most)
             if not portion.last_item:
                 break
             after_item = portion.last_item
-            self._pace.spend(len(portion.outgoing))
-            # Once more: reading may have taken longer than the lease, and another worker be at it.
-            results = await self._resender.send(portion.outgoing) if self._may_send else Results()
+            self._held |= portion.held
+            results = await self.send_portion(portion)
             if new_trouble := portion.trouble | results.trouble:
                 trouble |= new_trouble
                 # One queue that is full blocks its broker's sender: next time those behind it have their turn.
                 self._resume_at = results.stuck_at or after_item
             elif results.sent and not trouble:
                 self._held_up = False
-            await self._write_down(results, portion.unsendable)
         return trouble
 
-    async def _allowance(self) -> int:
+    async def send_portion(self, portion: Portion) -> Results:
+        """Send, and write down what came of it."""
+        self._pace.spend(len(portion.outgoing))
+        # Once more: reading may have taken longer than the lease, and another worker be at it.
+        results = await self._resender.send(portion.outgoing) if self.may_send else Results()
+        await self._write_down(results, portion.unsendable)
+        return results
+
+    async def allowance(self) -> int:
         """How many may be sent now; 0 when none may, after a rest."""
         await self._judge()
-        if not self._may_send:
+        if not self.may_send:
             return 0
         limit = self._course.may_send if self._course is not None else None
         if limit == 0:

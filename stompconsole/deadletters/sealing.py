@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from stompconsole.conf import settings_now
 from stompconsole.deadletters.redacting import WHOLE, Parts, Redactor, markers_in, redactor
 from stompconsole.errors import ConfigurationError
 from stompconsole.models import Consumer, DeadLetter, LetterEdit
@@ -80,16 +81,27 @@ def redactor_of(consumer: Consumer | None) -> Redactor:
 
 
 class Redactors:
-    """What hides parts of the dead letters of one queue: the rules of its consumer, and of the one a message names."""
+    """What hides parts of the dead letters of one queue: the rules of its consumer, and of the one a message names.
+
+    ``broker_id`` is the broker of the queue's consumer; None if that is deleted.
+    """
 
     def __init__(self, consumer_id: int | None, names: Collection[str]) -> None:
-        rows = Consumer.objects.filter(Q(pk=consumer_id) | Q(name__in=names)).values_list("pk", "name", "redact")
-        self._rules: dict[str, list[str]] = {name: rules.splitlines() for _, name, rules in rows}
-        self._own = next((rules.splitlines() for pk, _, rules in rows if pk == consumer_id), [])
+        rows = {each.name: each for each in Consumer.objects.filter(Q(pk=consumer_id) | Q(name__in=names))}
+        self._own = next((row for row in rows.values() if row.pk == consumer_id), None)
+        self._rows = rows
+        self.broker_id = self._own.broker_id if self._own is not None else None
 
     def of(self, name: str) -> Redactor:
         """The redactor for a message that names this consumer. Raises WrongRuleError."""
-        return redactor(self._own, self._rules.get(name, ()))
+        return redactor(*(row.redact.splitlines() for row in self._concerned(name)))
+
+    def stores_body(self, name: str) -> bool:
+        """Whether the body of a message that names this consumer may be stored."""
+        return settings_now().store_bodies and all(row.store_body for row in self._concerned(name))
+
+    def _concerned(self, name: str) -> list[Consumer]:
+        return [row for row in (self._own, self._rows.get(name)) if row is not None]
 
 
 def of_edit(letter: DeadLetter, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from django.db.models import Q, QuerySet, Value
 from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import StrIndex, Substr
 
+from stompconsole.conf import settings_now
 from stompconsole.deadletters.json_text import MOST_STEPS, steps
 from stompconsole.deadletters.storable import SEPARATOR
 from stompconsole.models import DeadLetter
@@ -47,6 +48,13 @@ def parse(text: str) -> tuple[Term, ...]:
 def problems(text: str) -> tuple[str, ...]:
     """What can't be read in a search, a sentence each."""
     return tuple(told for term in parse(text) if (told := _problem(term)))
+
+
+def remarks(text: str) -> tuple[str, ...]:
+    """What a search can't find as the settings are, a sentence each."""
+    if settings_now().store_bodies or not any(term.name in {"body", "json"} for term in parse(text)):
+        return ()
+    return ('Bodies are not stored (STOMPCONSOLE["STORE_BODIES"]): body: and json: find none captured since.',)
 
 
 def search(rows: QuerySet[DeadLetter], text: str) -> QuerySet[DeadLetter]:

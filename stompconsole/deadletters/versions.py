@@ -24,11 +24,11 @@ class Versions:
     after: Message | Refusal
 
 
-def to_send(item: ReplayItem) -> Message | Refusal:
+def to_send(item: ReplayItem, held: bytes | None = None) -> Message | Refusal:
     """What a replay sends for an item: the dead letter as it came, redacted parts put back, edited where that was
-    wanted. Raises ConfigurationError when a seal can't be opened."""
+    wanted. ``held`` is its body where that is not stored. Raises ConfigurationError when a seal can't be opened."""
     headers, body = sealing.as_it_came(item.dead_letter, item.edit)
-    message = Message(headers=headers, body=body)
+    message = Message(headers=headers, body=body if held is None else held)
     return message if item.edit is not None else operations.carry_out(operations.kept(item.replay.edits), message)
 
 

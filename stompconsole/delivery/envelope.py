@@ -30,6 +30,11 @@ MESSAGE_ID = PREFIX + "message-id"
 DUE_AT = PREFIX + "due-at"
 RETRY_STEP = PREFIX + "retry-step"
 
+HELD_COPY = PREFIX + "held-copy"
+HELD_AT = PREFIX + "held-at"
+HELD_PASS = PREFIX + "held-pass"
+"""On messages of holding queues: which death they are of, since when they wait, which pass sent them to the end."""
+
 MAX_MESSAGE_BYTES = 1_000
 MAX_TRACEBACK_BYTES = 4_000
 

@@ -186,6 +186,12 @@ def dead_letter_destination(destination: str) -> str:
     return f"/queue/DLQ.{name}"
 
 
+def holding_destination(dead_letters: str) -> str:
+    """``/queue/DLQ.orders`` -> ``/queue/HELD.orders``: where messages wait whose bodies are not stored."""
+    name = dead_letters.removeprefix("/amq/queue/").removeprefix("/queue/").removeprefix("/topic/").lstrip("/")
+    return f"/queue/HELD.{name.removeprefix('DLQ.')}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionSpec:
     """What one runner holds open: a destination of a broker, and how messages are taken from it.

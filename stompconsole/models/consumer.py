@@ -162,6 +162,11 @@ class Consumer(models.Model):
     keep_bytes = models.PositiveBigIntegerField(
         "keep at most (bytes of bodies)", null=True, blank=True, help_text="Of the newest; the others are deleted."
     )
+    store_body = models.BooleanField(
+        "store bodies of dead letters",
+        default=True,
+        help_text="If not, messages wait in /queue/HELD. and the queue's name, and the database has no body of them.",
+    )
     redact = models.TextField(
         "never stored in clear",
         blank=True,

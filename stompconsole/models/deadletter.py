@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from django.db import models
 from django.urls import reverse
 
+from stompconsole.models.broker import Broker
 from stompconsole.models.consumer import Consumer
 
 
@@ -55,6 +56,9 @@ class DeadLetter(models.Model):
     sealed = models.BinaryField(
         null=True, help_text="What was redacted, encrypted: put back when it is replayed. None: nothing was."
     )
+    held = models.CharField(max_length=500, blank=True, help_text="The queue where it waits if its body is not stored.")
+    held_on = models.ForeignKey(Broker, null=True, on_delete=models.SET_NULL, related_name="+")
+    held_copy = models.UUIDField(null=True, help_text="Which of the copies there is the newest: the failure's id.")
     error_type = models.CharField(max_length=255, blank=True)
     error_message = models.TextField(blank=True)
     traceback = models.TextField(blank=True)

@@ -7,6 +7,7 @@ from functools import partial
 
 from stompconsole.brokers import Dialect
 from stompconsole.deadletters.capture import capture_work
+from stompconsole.deadletters.holding import Holder
 from stompconsole.delivery.gate import Gate
 from stompconsole.delivery.handling import HandlerWork
 from stompconsole.delivery.observer import Observer
@@ -41,7 +42,8 @@ class Runners:
                 work = handler_work(spec, handler, self._senders, self._worker_name, observer, gate=gate)
                 return SubscriptionRunner(consume_spec(spec), work, observer, gate)
             case CaptureSpec(consumer_name=name, subscription=subscription):
-                capture = capture_work(key.consumer_id, name, subscription.destination)
+                holder = Holder(self._senders, subscription.broker, subscription.destination)
+                capture = capture_work(key.consumer_id, name, subscription.destination, holder)
                 return SubscriptionRunner(subscription, _Counted(capture, observer), observer)
 
 

@@ -38,7 +38,7 @@ def broker_form(**fields: Any) -> dict[str, Any]:
 def consumer_form(row: Broker, /, **fields: Any) -> dict[str, Any]:
     """What the consumer's form sends as it stands, with some fields otherwise."""
     return {
-        "name": "orders", "broker": str(row.pk), "destination": "/queue/orders", "handler": HANDLER,
+        "store_body": "on", "name": "orders", "broker": str(row.pk), "destination": "/queue/orders", "handler": HANDLER,
         "paused_reason": "", "instances": "1", "concurrency": "1", "prefetch": "100", "ack_mode": "client-individual",
         "codec": "json", "max_attempts": "1", "retry_first_delay_s": "1", "retry_factor": "2",
         "retry_max_delay_s": "60", "retry_later": "", "breaker_in_a_row": "0", "breaker_percent": "0",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from django.test import Client
+from django.test import Client, override_settings
 
 from stompconsole.deadletters import concealing
 from stompconsole.models import DeadLetter, LetterEdit
 from tests.dashboard import rows
-from tests.dashboard.reading import html, text
+from tests.dashboard.reading import elements, html, text
 
 SECRET = "hunter2-of-the-card"
 MEANING = "what stands behind the markers is kept encrypted, and put back when it is replayed"
@@ -67,3 +67,25 @@ def test_a_marker_that_was_moved_is_told_with_what_was_typed(client: Client, let
     assert page.status_code == 400
     assert "[redacted 2] can only stay where it was" in text(page)
     assert not LetterEdit.objects.exists()
+
+
+def test_a_letter_without_a_body_says_where_its_message_waits(client: Client) -> None:
+    consumer = rows.make_consumer()
+    held = rows.make_letter(consumer, body=b"", held="/queue/HELD.orders", held_on=consumer.broker)
+    words = f"the message waits in /queue/HELD.orders on broker {consumer.broker.name}."
+    page = client.get(f"/console/dead-letters/{held.pk}/")
+    assert words in text(page)
+    [edit] = [each for each in elements(page, "button") if "be edited" in each.get("title", "")]
+    assert "disabled" in edit
+    assert f"/console/dead-letters/{held.pk}/body/" not in html(page)
+    assert words in text(client.get(f"/console/dead-letters/{held.pk}/edit/", follow=True))
+    download = client.get(f"/console/dead-letters/{held.pk}/body/")
+    assert download.status_code == 404
+
+
+@override_settings(STOMPCONSOLE={"STORE_BODIES": "no"})
+def test_a_search_in_bodies_says_that_there_are_none(client: Client) -> None:
+    rows.make_letter(rows.make_consumer())
+    for term in ("body:order", "json:order=1"):
+        assert "body: and json: find none captured since" in text(client.get("/console/dead-letters/", {"text": term}))
+    assert "Bodies are not stored" not in text(client.get("/console/dead-letters/", {"text": "order"}))

@@ -20,6 +20,7 @@ from stompconsole.dashboard.letter import page as letter_page
 from stompconsole.dashboard.letter.headers import grouped
 from stompconsole.dashboard.news import newest
 from stompconsole.dashboard.paging import (
+    BROKER_SECRETS,
     NOT_IN_LISTS,
     SECRETS,
     neighbours,
@@ -30,7 +31,7 @@ from stompconsole.dashboard.paging import (
 )
 from stompconsole.dashboard.stream.topics import Page, Topic
 from stompconsole.dashboard.tabs import list_filters, list_query, tabs
-from stompconsole.deadletters import counting, searching
+from stompconsole.deadletters import counting, holding, searching
 from stompconsole.deadletters.counting import MOST_COUNTED, By
 from stompconsole.deadletters.selection import Filters, undo_possible_since
 from stompconsole.models import Consumer, DeadLetter, DeadLetterState
@@ -64,7 +65,7 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
         "filtered": bool(replace(filters, state="").query_string()),
         "narrowed": [(name, value) for name, value in asdict(filters).items() if value and name not in IN_FORM],
         "fields": [(name, value) for name, value in asdict(filters).items() if value],
-        "problems": filters.problems(),
+        "problems": [*filters.problems(), *searching.remarks(filters.text)],
         "search_help": searching.HELP,
         "consumers": _consumer_names(filters),
         "error_types": _error_types(filters),
@@ -104,6 +105,7 @@ def dead_letter(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "deaths": deaths,
         "death": next(death for death in deaths if death.chosen),
         "body": _body(letter, request.GET.get("body", "")),
+        "held": holding.where(letter),
         "header_groups": grouped(letter.headers, letter.consumer.broker.kind if letter.consumer else ""),
         "state": schedule.state(letter, now),
         "history": letter_page.history_html(letter, now),
@@ -141,8 +143,11 @@ def _place(letter: DeadLetter, filters: Filters) -> Mapping[str, Any]:
 @console_view()
 def dead_letter_body(_request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The body as it came, to be saved: never shown by the browser, whatever it claims to be."""
+    letter = _letter(pk)
+    if letter.held:
+        raise Http404(holding.where(letter))
     return HttpResponse(
-        bytes(_letter(pk).body),
+        bytes(letter.body),
         content_type="application/octet-stream",
         headers={
             "Content-Disposition": f'attachment; filename="{pk}.bin"',
@@ -155,8 +160,8 @@ def dead_letter_body(_request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 def _letter(pk: uuid.UUID) -> DeadLetter:
     letter = (
-        DeadLetter.objects.select_related("consumer__broker")
-        .defer(*(f"consumer__{name}" for name in SECRETS))
+        DeadLetter.objects.select_related("consumer__broker", "held_on")
+        .defer(*(f"consumer__{name}" for name in SECRETS), *(f"held_on__{name}" for name in BROKER_SECRETS))
         .filter(pk=pk)
         .first()
     )

@@ -15,7 +15,7 @@ from stompconsole.dashboard import shell
 from stompconsole.dashboard.access import EDIT, REPLAY, console_view, operator
 from stompconsole.dashboard.formdata import reason_in, texts
 from stompconsole.dashboard.letter.difference import difference
-from stompconsole.deadletters import editing, plans, sendable
+from stompconsole.deadletters import editing, holding, plans, sendable
 from stompconsole.deadletters.editing import Change
 from stompconsole.deadletters.plans import Plan
 from stompconsole.models import DeadLetter, DeadLetterState
@@ -29,8 +29,8 @@ BLANK_ROWS = 3
 def edit(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The form; then what would be different; then, confirmed, a replay."""
     letter = _letter(pk)
-    if letter.state != DeadLetterState.DEAD:
-        messages.warning(request, f"Only what is dead can be edited: this one is {letter.state}.")
+    if refusal := _refusal(letter):
+        messages.warning(request, refusal)
         return redirect(letter)
     if request.method != "POST":
         return _form(request, letter, Change(headers=editing.editable(letter), body=editing.text_of(letter)), {})
@@ -49,6 +49,12 @@ def edit(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         messages.error(request, planned.refusal)
         return redirect(letter)
     return redirect(planned.replay)
+
+
+def _refusal(letter: DeadLetter) -> str:
+    if letter.state != DeadLetterState.DEAD:
+        return f"Only what is dead can be edited: this one is {letter.state}."
+    return f"It can't be edited. {holding.where(letter)}" if letter.held else ""
 
 
 def _form(request: HttpRequest, letter: DeadLetter, change: Change, problems: Mapping[str, str]) -> HttpResponse:
