@@ -15,14 +15,14 @@ from django.conf import settings as django_settings
 from django.core import checks
 from django.core.checks import CheckMessage, Tags, register
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, router
+from django.db import DatabaseError, connections, router
 from django.db.models import Model
 
 from stompconsole import conf, handlers
 from stompconsole.brokers import BrokerKind, NackMeans
 from stompconsole.conf.stomp import WITHOUT_EFFECT
 from stompconsole.errors import ConnectFailed, HandlerNotFound
-from stompconsole.models import Broker, Consumer, DeadLetterVia, default_broker
+from stompconsole.models import Broker, Consumer, DeadLetter, DeadLetterVia, default_broker, postgres
 from stompconsole.models.names import validate_redaction
 from stompconsole.models.secrets import Undecipherable
 from stompconsole.transport.tls import client_context
@@ -153,6 +153,25 @@ def check_handler_modules(**_: Any) -> list[CheckMessage]:
             id="stompconsole.E007",
         )
         for module, error in handlers.failures().items()
+    ]
+
+
+@register(Tags.database)
+def check_searching(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Whether text in dead letters can be searched by an index. Only for ``check --database``."""
+    alias = router.db_for_read(DeadLetter)
+    try:
+        scans = alias in (databases or ()) and postgres.scans_text(connections[alias])
+    except DatabaseError:
+        return []
+    if not scans:
+        return []
+    return [
+        checks.Warning(
+            "Text in dead letters is searched row by row: the extension pg_trgm is not there.",
+            hint=f"A superuser runs {postgres.EXTENSION}; then run: manage.py deadletters index",
+            id="stompconsole.W010",
+        )
     ]
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connections
 from django.db.models import Q, QuerySet, Value
 from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import StrIndex, Substr
@@ -20,8 +21,13 @@ from django.db.models.functions import StrIndex, Substr
 from stompconsole.conf import settings_now
 from stompconsole.deadletters.json_text import MOST_STEPS, steps
 from stompconsole.deadletters.storable import SEPARATOR
-from stompconsole.models import DeadLetter
+from stompconsole.models import DeadLetter, postgres
 
+SCANS_TEXT = (
+    "Text is searched row by row here, which takes long among many: the extension pg_trgm is not there."
+    f" A superuser runs {postgres.EXTENSION}; then: manage.py deadletters index"
+)
+NO_BODIES = 'Bodies are not stored (STOMPCONSOLE["STORE_BODIES"]): body: and json: find none captured since.'
 TERMS = ("header", "json", "error", "body", "id", "attempts", "replayed")
 HELP = "words, or terms: header:name=value, json:order.id=4711, error:…, body:…, id:…, attempts:>=3, replayed:yes"
 
@@ -50,11 +56,12 @@ def problems(text: str) -> tuple[str, ...]:
     return tuple(told for term in parse(text) if (told := _problem(term)))
 
 
-def remarks(text: str) -> tuple[str, ...]:
-    """What a search can't find as the settings are, a sentence each."""
-    if settings_now().store_bodies or not any(term.name in {"body", "json"} for term in parse(text)):
-        return ()
-    return ('Bodies are not stored (STOMPCONSOLE["STORE_BODIES"]): body: and json: find none captured since.',)
+def told_of(text: str) -> tuple[str, ...]:
+    """What is to be known of how a search goes here, a sentence each."""
+    names = {term.name for term in parse(text)}
+    by_text = names & {"words", "error", "body"} and postgres.scans_text(connections[DeadLetter.objects.db])
+    in_bodies = names & {"body", "json"} and not settings_now().store_bodies
+    return (*((SCANS_TEXT,) if by_text else ()), *((NO_BODIES,) if in_bodies else ()))
 
 
 def search(rows: QuerySet[DeadLetter], text: str) -> QuerySet[DeadLetter]:
@@ -141,7 +148,9 @@ _CONDITIONS: dict[str, Callable[[str], Q]] = {
 def _with_header(rows: QuerySet[DeadLetter], term: str, alias: str) -> QuerySet[DeadLetter]:
     name, given, value = term.partition("=")
     rows = rows.alias(**{alias: KeyTransform(name, "headers")})
-    return rows.filter(**({alias: value} if given else {f"{alias}__isnull": False}))
+    if not given:
+        return rows.filter(**{f"{alias}__isnull": False})
+    return rows.filter(_indexed(rows, "headers", [name], value), **{alias: value})
 
 
 def _with_path(rows: QuerySet[DeadLetter], term: str, alias: str) -> QuerySet[DeadLetter]:
@@ -154,8 +163,17 @@ def _with_path(rows: QuerySet[DeadLetter], term: str, alias: str) -> QuerySet[De
         return rows.filter(**{f"{alias}__isnull": False})
     wanted = Q()
     for meaning in _meanings(value):
-        wanted |= Q(**{alias: meaning})
+        wanted |= Q(**{alias: meaning}) & _indexed(rows, "document", steps(path), meaning)
     return rows.filter(wanted)
+
+
+def _indexed(rows: QuerySet[DeadLetter], field: str, path: Sequence[str], value: Any) -> Q:
+    """The same once more, as an index of PostgreSQL knows it; it has no word for a place in a list."""
+    if not connections[rows.db].features.supports_json_field_contains or any(step.isdigit() for step in path):
+        return Q()
+    for step in reversed(path):
+        value = {step: value}
+    return Q(**{f"{field}__contains": value})
 
 
 def _meanings(text: str) -> Iterator[Any]:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.db import models
 
 from stompconsole.models.consumer import Consumer
+
+APPEND_ONLY = "The audit is append-only: no entry is changed or deleted."
+
+
+class _Entries(models.QuerySet["AuditEntry"]):
+    """Entries to be read and added. A user or consumer that is deleted is still taken out of them: Django does that by
+    another way, and their names stay."""
+
+    def update(self, **_fields: Any) -> int:
+        raise TypeError(APPEND_ONLY)
+
+    def delete(self) -> NoReturn:
+        raise TypeError(APPEND_ONLY)
 
 
 class AuditEntry(models.Model):
@@ -23,9 +36,19 @@ class AuditEntry(models.Model):
     data: models.JSONField[Any, Any] = models.JSONField(default=dict)
     remote_address = models.GenericIPAddressField(null=True)
 
+    objects = _Entries.as_manager()
+
     class Meta:
         ordering = ["-at", "-id"]
         verbose_name_plural = "audit entries"
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor_name} {self.action} {self.target}"
+
+    def save(self, **options: Any) -> None:
+        if not self._state.adding:
+            raise TypeError(APPEND_ONLY)
+        super().save(**options)
+
+    def delete(self, using: Any = None, keep_parents: bool = False) -> NoReturn:  # noqa: FBT001, FBT002 - Django's
+        raise TypeError(APPEND_ONLY)

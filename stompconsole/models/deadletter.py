@@ -82,6 +82,9 @@ class DeadLetter(models.Model):
             models.Index(
                 fields=["state", "due_at", "id"], condition=models.Q(due_at__isnull=False), name="stompconsole_due"
             ),
+            # Of ``id:`` in a search; those of headers, document and text are in ``models.postgres``.
+            models.Index(fields=["message_id"]),
+            models.Index(fields=["correlation_id"]),
         ]
         permissions = [
             ("replay_deadletter", "Can replay dead letters"),

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
+from django.db import transaction
 
 from stompconsole import audit
 from stompconsole.models import AuditEntry, Broker, Consumer
@@ -54,3 +55,18 @@ def test_an_address_that_is_none_is_left_out(address: str | None) -> None:
 def test_what_is_too_long_is_cut_rather_than_refused() -> None:
     entry = audit.record("x", "y" * 500, actor=None, actor_name="z" * 500)
     assert (len(entry.target), len(entry.actor_name)) == (300, 150)
+
+
+def test_no_entry_is_changed_or_deleted() -> None:
+    entry = audit.record("x", "y", actor=None)
+    entry.target = "z"
+    for attempt in (
+        entry.save,
+        entry.delete,
+        AuditEntry.objects.filter(pk=entry.pk).delete,
+        lambda: AuditEntry.objects.update(target="z"),
+        lambda: AuditEntry.objects.bulk_update([entry], ["target"]),
+    ):
+        with pytest.raises(TypeError, match="append-only"), transaction.atomic():
+            attempt()
+    assert AuditEntry.objects.get().target == "y"

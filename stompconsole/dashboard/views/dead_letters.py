@@ -40,8 +40,10 @@ FIELD = "failed_at"
 DUE = "due_at"
 """What is scheduled is listed by the time it is due, the soonest first."""
 MOST_ERROR_TYPES = 30
-IN_FORM = ("state", "text", "consumer", "error_type")
+IN_FORM = ("state", "text", "consumer", "error_type", "failed_after")
 """Filters with a field of their own in the form of the list; the others travel along hidden."""
+SPANS = {"15m": "last 15 min", "1h": "last hour", "24h": "last day", "7d": "last week"}
+"""Of the time of failure, offered in the form."""
 
 
 @require_safe
@@ -65,9 +67,11 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
         "filtered": bool(replace(filters, state="").query_string()),
         "narrowed": [(name, value) for name, value in asdict(filters).items() if value and name not in IN_FORM],
         "fields": [(name, value) for name, value in asdict(filters).items() if value],
-        "problems": [*filters.problems(), *searching.remarks(filters.text)],
+        "problems": filters.problems(),
+        "remarks": searching.told_of(filters.text),
         "search_help": searching.HELP,
         "consumers": _consumer_names(filters),
+        "spans": SPANS,
         "error_types": _error_types(filters),
         "now": now,
         "undo_since": undo_possible_since(now),

@@ -20,6 +20,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connections
 from django.utils import timezone
 
 from stompconsole.deadletters import counting, exchange, plans, selection
@@ -29,7 +30,7 @@ from stompconsole.deadletters.operations import Act
 from stompconsole.deadletters.outcomes import progress
 from stompconsole.deadletters.outlooks import Outlook, outlook
 from stompconsole.management.redacting import Redacting
-from stompconsole.models import DeadLetter, DeadLetterState, Replay, ReplayState
+from stompconsole.models import DeadLetter, DeadLetterState, Replay, ReplayState, postgres
 
 SHOWN = 50
 LOOK_EVERY_S = 1.0
@@ -43,7 +44,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         acts = parser.add_subparsers(
-            dest="act", required=True, metavar="list|show|groups|replay|discard|redact|export|import"
+            dest="act", required=True, metavar="list|show|groups|replay|discard|redact|export|import|index"
         )
         listing = acts.add_parser("list", help="Dead letters that match, newest first.")
         listing.add_argument("--limit", type=int, default=SHOWN)
@@ -65,6 +66,7 @@ class Command(BaseCommand):
         export.add_argument("file", nargs="?", default="-", help="Standard output when it is - or left out.")
         importing = acts.add_parser("import", help="Read NDJSON as export writes it; what is there is left alone.")
         importing.add_argument("file", help="Standard input when it is -.")
+        acts.add_parser("index", help="Create the index for text search where PostgreSQL can have one.")
         for chosen in (listing, groups, replay, discard, redacting, export):
             _add_filters(chosen)
         for changing in (replay, discard):
@@ -83,6 +85,7 @@ class Command(BaseCommand):
             "redact": self._redact,
             "export": self._export,
             "import": self._import,
+            "index": self._index,
         }
         acts[options["act"]](options)
 
@@ -233,6 +236,11 @@ class Command(BaseCommand):
             self.stdout.write(f"Imported {done.created:,} dead letters; {done.known:,} were there already.")
         if done.problems:
             raise CommandError(f"{len(done.problems)} lines could not be read")
+
+    def _index(self, _options: dict[str, Any]) -> None:
+        if why := postgres.index_text(connections[DeadLetter.objects.db]):
+            raise CommandError(why)
+        self.stdout.write("Text in dead letters is searched by an index.")
 
     def _tell(self, value: Any) -> None:
         self.stdout.write(json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False, indent=2))

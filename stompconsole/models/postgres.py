@@ -1,0 +1,104 @@
+"""What PostgreSQL has beyond what models can say: indexes for searching, and an audit that can't be rewritten.
+
+Run by migrations, each safe to repeat; does nothing on other databases. The index for text needs the extension pg_trgm:
+where it neither is nor can be created, text is searched row by row, and ``scans_text`` says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import DatabaseError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+TEXT_INDEX = "stompconsole_deadletter_text"
+EXTENSION = "CREATE EXTENSION pg_trgm"
+
+_JSON = {"stompconsole_deadletter_headers": "headers", "stompconsole_deadletter_document": "document"}
+_CREATE = "CREATE INDEX {how} IF NOT EXISTS {name} ON stompconsole_deadletter USING gin ({what})"
+# As Django asks for ``icontains``.
+_TEXT = "UPPER(search_text) gin_trgm_ops"
+
+_UNINDEXED = """
+SELECT to_regclass('stompconsole_deadletter') IS NOT NULL
+AND NOT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(%s) AND indisvalid)
+"""
+
+_GUARD = """
+CREATE OR REPLACE FUNCTION stompconsole_audit_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'stompconsole_auditentry is append-only: no entry is changed or deleted'; END $$;
+DROP TRIGGER IF EXISTS stompconsole_audit_stays ON stompconsole_auditentry;
+CREATE TRIGGER stompconsole_audit_stays
+BEFORE DELETE OR UPDATE OF id, at, actor_name, action, target, detail, data, remote_address
+ON stompconsole_auditentry FOR EACH STATEMENT EXECUTE FUNCTION stompconsole_audit_stays();
+"""
+"""Who acted and on which consumer may still be forgotten when a user or a consumer is deleted; their names stay."""
+
+
+def create_search_indexes(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
+    """The indexes behind ``header:``, ``json:`` and text, as far as this database can have them."""
+    connection = editor.connection
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        for name, column in _JSON.items():
+            cursor.execute(_CREATE.format(how="", name=name, what=f"{column} jsonb_path_ops"))
+        if _has_trigrams(connection):
+            cursor.execute(_CREATE.format(how="", name=TEXT_INDEX, what=_TEXT))
+
+
+def drop_search_indexes(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
+    """Take them back; the extension may be somebody else's and stays."""
+    if editor.connection.vendor == "postgresql":
+        with editor.connection.cursor() as cursor:
+            for name in (*_JSON, TEXT_INDEX):
+                cursor.execute(f"DROP INDEX IF EXISTS {name}")
+
+
+def guard_audit(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
+    """From now on the database itself refuses to change or delete an entry of the audit."""
+    if editor.connection.vendor == "postgresql":
+        with editor.connection.cursor() as cursor:
+            cursor.execute(_GUARD)
+
+
+def unguard_audit(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
+    """Take that back."""
+    if editor.connection.vendor == "postgresql":
+        with editor.connection.cursor() as cursor:
+            cursor.execute("DROP TRIGGER IF EXISTS stompconsole_audit_stays ON stompconsole_auditentry")
+            cursor.execute("DROP FUNCTION IF EXISTS stompconsole_audit_stays()")
+
+
+def scans_text(connection: BaseDatabaseWrapper) -> bool:
+    """Whether this is PostgreSQL and has no index for text."""
+    if connection.vendor != "postgresql":
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(_UNINDEXED, [TEXT_INDEX])
+        return bool(cursor.fetchone()[0])
+
+
+def index_text(connection: BaseDatabaseWrapper) -> str:
+    """Create the index for text while everything goes on; why not, in words, empty when it is there."""
+    if connection.vendor != "postgresql":
+        return f"{connection.display_name} has no index for text: it is searched row by row."
+    if not _has_trigrams(connection):
+        return f"The extension pg_trgm is not there, and this user may not create it: a superuser runs {EXTENSION};"
+    with connection.cursor() as cursor:
+        if scans_text(connection):
+            # What is left of one that was broken off is no index, and in the way of one.
+            cursor.execute(f"DROP INDEX IF EXISTS {TEXT_INDEX}")
+        cursor.execute(_CREATE.format(how="CONCURRENTLY", name=TEXT_INDEX, what=_TEXT))
+    return ""
+
+
+def _has_trigrams(connection: BaseDatabaseWrapper) -> bool:
+    try:
+        # A savepoint: PostgreSQL goes on after an error in nothing else.
+        with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+            cursor.execute(f"{EXTENSION.replace('EXTENSION', 'EXTENSION IF NOT EXISTS')}")
+    except DatabaseError:
+        return False
+    return True

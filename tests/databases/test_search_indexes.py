@@ -1,0 +1,95 @@
+"""Searching dead letters on PostgreSQL: which indexes answer, and what is said where there is none for text."""
+
+from __future__ import annotations
+
+import io
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection, transaction
+from django.test import Client
+from pytest_django.plugin import DjangoDbBlocker
+
+from stompconsole import audit, checks
+from stompconsole.deadletters.filters import Filters
+from stompconsole.models import AuditEntry, postgres
+from tests.dashboard.rows import make_user
+from tests.deadletters.making import make_consumer, make_dead_letters
+from tests.support import databases
+from tests.support.servers import TestServer
+
+TERMS = [
+    ("header:tenant=7", "stompconsole_deadletter_headers"),
+    ("json:order.id=7", "stompconsole_deadletter_document"),
+    ("json:order.sku=A-7", "stompconsole_deadletter_document"),
+    ("some-words", postgres.TEXT_INDEX),
+    ("body:some-words", postgres.TEXT_INDEX),
+    ("error:ledger", postgres.TEXT_INDEX),
+    ("id:m-7", "message_id"),
+]
+
+
+@pytest.mark.usefixtures("postgres_rows")
+@pytest.mark.parametrize(("term", "index"), TERMS)
+def test_each_term_is_answered_by_its_index(term: str, index: str) -> None:
+    for number in range(50):
+        body = f'{{"order": {{"id": {number}, "sku": "A-{number}"}}, "text": "some-words {number}"}}'.encode()
+        fields = {"headers": {"tenant": str(number)}, "message_id": f"m-{number}", "error_message": "POST ledger"}
+        make_dead_letters(None, 1, body=body, **fields)
+    rows = Filters(text=term).queryset()
+    assert rows.count() in {1, 50}
+    with connection.cursor() as cursor:
+        # Fifty rows are read faster without any index: what counts is that it can be used.
+        cursor.execute("ANALYZE stompconsole_deadletter")
+        cursor.execute("SET enable_seqscan = off; SET enable_indexscan = off")
+    assert index in rows.order_by().explain()
+
+
+@pytest.mark.usefixtures("postgres_rows")
+def test_where_text_has_no_index_it_is_said_and_the_command_makes_one() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP INDEX {postgres.TEXT_INDEX}; DROP EXTENSION pg_trgm")
+    client = Client()
+    client.force_login(make_user("view_console"))
+    make_dead_letters(make_consumer(), 1, body=b"some-words")
+    page = client.get("/console/dead-letters/?text=some-words").content.decode()
+    assert "CREATE EXTENSION pg_trgm; then: manage.py deadletters index" in page
+    assert "row by row" not in client.get("/console/dead-letters/?text=header:x=1").content.decode()
+    assert [found.id for found in checks.check_searching(databases=["default"])] == ["stompconsole.W010"]
+    assert checks.check_searching() == []
+    out = io.StringIO()
+    call_command("deadletters", "index", stdout=out)
+    assert "searched by an index" in out.getvalue()
+    assert not postgres.scans_text(connection)
+    assert checks.check_searching(databases=["default"]) == []
+    assert "row by row" not in client.get("/console/dead-letters/?text=some-words").content.decode()
+
+
+def test_a_user_who_may_not_create_the_extension_migrates_all_the_same(
+    postgres: TestServer, django_db_blocker: DjangoDbBlocker
+) -> None:
+    with databases.postgres_database(postgres) as url, psycopg.connect(url, autocommit=True) as session:
+        session.execute("DROP ROLE IF EXISTS modest; CREATE ROLE modest LOGIN PASSWORD 'modest'")
+        session.execute("GRANT CREATE, USAGE ON SCHEMA public TO modest")
+        modest = url.replace(url.split("//")[1].split("@")[0], "modest:modest")
+        try:
+            databases.migrate(modest)
+            with databases.as_default(modest), django_db_blocker.unblock():
+                with pytest.raises(CommandError, match="a superuser runs CREATE EXTENSION pg_trgm"):
+                    call_command("deadletters", "index")
+                session.execute("CREATE EXTENSION pg_trgm")
+                call_command("deadletters", "index", stdout=io.StringIO())
+        finally:
+            session.execute("DROP OWNED BY modest CASCADE; DROP ROLE modest")
+
+
+@pytest.mark.usefixtures("postgres_rows")
+@pytest.mark.parametrize("sql", ["UPDATE {} SET target = 'z'", "DELETE FROM {}"])
+def test_the_database_itself_keeps_the_audit(sql: str) -> None:
+    user = make_user(name="ada")
+    audit.record("x", "y", actor=user)
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql.format("stompconsole_auditentry"))
+    user.delete()
+    assert (AuditEntry.objects.get().actor, AuditEntry.objects.get().actor_name) == (None, "ada")
