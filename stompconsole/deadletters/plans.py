@@ -66,7 +66,8 @@ class ReadPlan:
 
 def read(query: Mapping[str, str], now: datetime | None = None) -> ReadPlan:
     """From ``request.POST`` or a dict: ``destination``, ``unknown_to``, ``rate``, ``canary`` (``1, 5, 25``),
-    ``stop_above``, ``stop_on_same`` (any text), ``start_at`` (ISO 8601; without a zone it is the current one). Empty means none."""
+    ``stop_above``, ``stop_on_same`` (any text), ``start_at`` (ISO 8601; without a zone it is the current one). Empty
+    means none."""
     problems: dict[str, str] = {}
 
     def field(name: str) -> str:

@@ -27,6 +27,9 @@ FIRST_FAILED_AT = PREFIX + "first-failed-at"
 FAILED_AT = PREFIX + "failed-at"
 WORKER = PREFIX + "worker"
 MESSAGE_ID = PREFIX + "message-id"
+SENT_BACK = PREFIX + "sent-back"
+"""Which errand moved it from the broker's dead-letter queue to where it came from: should it die again it is not moved
+in circles."""
 
 MAX_MESSAGE_BYTES = 1_000
 MAX_TRACEBACK_BYTES = 4_000
@@ -50,6 +53,7 @@ class Envelope:
     worker: str
     message_id: str
     replay_id: str = ""
+    sent_back: str = ""
 
     def headers(self) -> dict[str, str]:
         """As header names and values, trimmed to what every broker takes."""
@@ -68,6 +72,7 @@ class Envelope:
             WORKER: _first_bytes(self.worker, 255),
             MESSAGE_ID: _first_bytes(self.message_id, 500),
             REPLAY_ID: self.replay_id,
+            SENT_BACK: _first_bytes(self.sent_back, 50),
         }
         return {name: value for name, value in fields.items() if value}
 
@@ -92,6 +97,7 @@ def read(headers: Mapping[str, str]) -> Envelope | None:
         worker=headers.get(WORKER, ""),
         message_id=headers.get(MESSAGE_ID, ""),
         replay_id=headers.get(REPLAY_ID, ""),
+        sent_back=headers.get(SENT_BACK, ""),
     )
 
 
