@@ -6,6 +6,7 @@ from django.urls import path
 
 from stompconsole.dashboard.views import (
     audit,
+    broker_letters,
     bulk_editing,
     consumers,
     dead_letters,
@@ -29,6 +30,11 @@ urlpatterns = [
     path("consumers/<slug:name>/pause/", consumers.pause, name="consumer-pause"),
     path("consumers/<slug:name>/resume/", consumers.resume, name="consumer-resume"),
     path("consumers/<slug:name>/try/", consumers.try_now, name="consumer-try"),
+    path("consumers/<slug:name>/broker-letters/", broker_letters.broker_letters_of, name="broker-letters"),
+    path("consumers/<slug:name>/broker-letters/look/", broker_letters.look, name="broker-letters-look"),
+    path("consumers/<slug:name>/broker-letters/replay/", broker_letters.replay, name="broker-letters-replay"),
+    path("consumers/<slug:name>/broker-letters/<int:pk>/cancel/", broker_letters.cancel, name="broker-letters-cancel"),
+    path("broker-letters/", broker_letters.all_of_them, name="broker-letters-all"),
     path("dead-letters/", dead_letters.dead_letters, name="dead-letters"),
     path("dead-letters/discard/", discarding.discard, name="discard"),
     path("dead-letters/undo/", discarding.undo, name="undo"),

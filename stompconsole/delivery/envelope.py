@@ -34,6 +34,9 @@ HELD_COPY = PREFIX + "held-copy"
 HELD_AT = PREFIX + "held-at"
 HELD_PASS = PREFIX + "held-pass"
 """On messages of holding queues: which death they are of, since when they wait, which pass sent them to the end."""
+SENT_BACK = PREFIX + "sent-back"
+"""Which errand moved it from the broker's dead-letter queue to where it came from: should it die again it is not moved
+in circles."""
 
 MAX_MESSAGE_BYTES = 1_000
 MAX_TRACEBACK_BYTES = 4_000
@@ -62,6 +65,7 @@ class Envelope:
     replay_id: str = ""
     due_at: datetime | None = None
     retry_step: int = 0
+    sent_back: str = ""
 
     def headers(self) -> dict[str, str]:
         """As header names and values, trimmed to what every broker takes."""
@@ -82,6 +86,7 @@ class Envelope:
             REPLAY_ID: self.replay_id,
             DUE_AT: self.due_at.isoformat() if self.due_at else "",
             RETRY_STEP: str(self.retry_step) if self.due_at else "",
+            SENT_BACK: _first_bytes(self.sent_back, 50),
         }
         return {name: value for name, value in fields.items() if value}
 
@@ -108,6 +113,7 @@ def read(headers: Mapping[str, str]) -> Envelope | None:
         replay_id=headers.get(REPLAY_ID, ""),
         due_at=_due(headers.get(DUE_AT, "")),
         retry_step=_int(headers.get(RETRY_STEP, "")),
+        sent_back=headers.get(SENT_BACK, ""),
     )
 
 

@@ -123,4 +123,5 @@ class GivingUp:
             worker=self._worker_name,
             message_id=delivery.message_id,
             replay_id=replay_id,
+            sent_back=delivery.headers.get(envelope.SENT_BACK, ""),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stompconsole.delivery.specs import LONGEST_HELD_S, AckMode, Codec, DeadLetterVia, Purpose, SubscriptionState
 from stompconsole.models.audit import AuditEntry
 from stompconsole.models.broker import Broker
+from stompconsole.models.broker_letters import BrokerBrowse, BrokerReplay, ErrandState
 from stompconsole.models.consumer import Consumer
 from stompconsole.models.deadletter import DeadLetter, DeadLetterState, Failure
 from stompconsole.models.depth import QueueDepth
@@ -19,11 +20,14 @@ __all__ = [
     "AckMode",
     "AuditEntry",
     "Broker",
+    "BrokerBrowse",
+    "BrokerReplay",
     "Codec",
     "Consumer",
     "DeadLetter",
     "DeadLetterState",
     "DeadLetterVia",
+    "ErrandState",
     "Expected",
     "Failure",
     "FailureGroup",

@@ -10,7 +10,7 @@ import logging
 from django.utils import timezone
 
 from stompconsole.conf import Settings
-from stompconsole.deadletters import expecting, grouping, retention, tallies
+from stompconsole.deadletters import broker_letters, expecting, grouping, retention, tallies
 from stompconsole.metrics import buckets
 from stompconsole.worker.registry import Registry
 
@@ -30,6 +30,7 @@ def sweep(registry: Registry, settings: Settings) -> None:
         pass
     tallies.fold()
     expecting.act()
+    broker_letters.purge()
     if workers or letters.discarded or letters.processed or letters.limited:
         logger.info(
             "swept %d workers, %d buckets, %d discarded and %d processed dead letters, %d beyond what is kept",
