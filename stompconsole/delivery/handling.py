@@ -16,6 +16,7 @@ from stompconsole.delivery.giving_up import GivingUp
 from stompconsole.delivery.loops import Loops
 from stompconsole.delivery.observer import Observer
 from stompconsole.delivery.payload import Handler, Payload
+from stompconsole.delivery.sampling import Sampler
 from stompconsole.delivery.sender import Senders
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import ConsumerSpec
@@ -40,10 +41,12 @@ class HandlerWork:
         observer: Observer,
         *,
         loops: Loops | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
         self._spec = spec
         self._handler = handler
         self._observer = observer
+        self._sampler = sampler
         self._giving_up = GivingUp(spec, senders, worker_name)
         self._loops = loops or Loops()
 
@@ -103,6 +106,9 @@ class HandlerWork:
             dead_letter_id, replay_id = envelope.replay_for(delivery.headers, self._spec.name)
             if replay_id:
                 self._observer.replayed(dead_letter_id, replay_id)
+        elif settled and self._sampler is not None:
+            # Not of what was replayed: it looks like the failures it was one of.
+            self._sampler.offer(delivery)
 
     def _handle(self, delivery: Delivery) -> Disposition:
         if self._spec.correlation_id_required and not delivery.headers.get(correlation.HEADER):

@@ -9,6 +9,7 @@ from stompconsole.models.consumer import Consumer
 from stompconsole.models.deadletter import DeadLetter, DeadLetterState, Failure
 from stompconsole.models.group import Expected, FailureGroup, GroupHour, LetterTally
 from stompconsole.models.replay import LetterEdit, Replay, ReplayItem, ReplayItemState, ReplayState
+from stompconsole.models.sample import HandledSample
 from stompconsole.models.subscription import Subscription
 from stompconsole.models.throughput import ThroughputBucket
 from stompconsole.models.worker import Worker, WorkerState
@@ -26,6 +27,7 @@ __all__ = [
     "Failure",
     "FailureGroup",
     "GroupHour",
+    "HandledSample",
     "LetterEdit",
     "LetterTally",
     "Purpose",

@@ -11,40 +11,55 @@ from stompconsole.delivery.observer import Observer
 from stompconsole.delivery.payload import Handler
 from stompconsole.delivery.pipeline import Work
 from stompconsole.delivery.runner import SubscriptionRunner
+from stompconsole.delivery.sampling import Sampler
 from stompconsole.delivery.sender import Senders
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import ConsumerSpec, consume_spec
 from stompconsole.worker.connections import ConnectedLoops, ConnectedWork, with_fresh_connections
 from stompconsole.worker.definitions import Handlers
+from stompconsole.worker.samplers import Samplers
 from stompconsole.worker.wanted import CaptureSpec, RunSpec, SlotKey
 
 
 class Runners:
-    """Makes the runner of a slot."""
+    """Makes the runner of a slot. Without ``samplers`` nothing is sampled."""
 
-    def __init__(self, handlers: Handlers, senders: Senders, worker_name: str) -> None:
+    def __init__(
+        self, handlers: Handlers, senders: Senders, worker_name: str, samplers: Samplers | None = None
+    ) -> None:
         self._handlers = handlers
         self._senders = senders
         self._worker_name = worker_name
+        self._samplers = samplers
 
     def make(self, key: SlotKey, spec: RunSpec, observer: Observer) -> SubscriptionRunner:
         """A runner, not started. Raises HandlerNotFound."""
         match spec:
             case ConsumerSpec():
                 handler = self._handlers.resolve(spec.handler)
-                work = handler_work(spec, handler, self._senders, self._worker_name, observer)
+                sampler = self._samplers.of(key.consumer_id) if self._samplers is not None else None
+                work = handler_work(spec, handler, self._senders, self._worker_name, observer, sampler=sampler)
                 return SubscriptionRunner(consume_spec(spec), work, observer)
             case CaptureSpec(consumer_name=name, subscription=subscription):
                 capture = capture_work(key.consumer_id, name, subscription.destination)
                 return SubscriptionRunner(subscription, _Counted(capture, observer), observer)
 
 
-def handler_work(spec: ConsumerSpec, handler: Handler, senders: Senders, worker_name: str, observer: Observer) -> Work:
+def handler_work(
+    spec: ConsumerSpec,
+    handler: Handler,
+    senders: Senders,
+    worker_name: str,
+    observer: Observer,
+    *,
+    sampler: Sampler | None = None,
+) -> Work:
     """The work of a handler that may use Django's databases: CONN_MAX_AGE holds, and a lost connection
     costs one message. Each handler thread gives its connections back when it ends.
     """
     fresh = with_fresh_connections(handler)
-    return ConnectedWork(HandlerWork(spec, fresh, senders, worker_name, observer, loops=ConnectedLoops()))
+    work = HandlerWork(spec, fresh, senders, worker_name, observer, loops=ConnectedLoops(), sampler=sampler)
+    return ConnectedWork(work)
 
 
 class _Counted:
