@@ -35,6 +35,8 @@ class Settings:
     redact: tuple[str, ...] = ()
     store_bodies: bool = True
     depths_every_s: float = 10.0
+    sample_handled: bool = True
+    release: str = ""
     stomp: StompSettings | None = None
 
 
@@ -55,6 +57,8 @@ SETTINGS = (
     Setting("REDACT", "redact", parsing.redaction),
     Setting("STORE_BODIES", "store_bodies", parsing.boolean),
     Setting("DEPTHS_EVERY", "depths_every_s", parsing.pause),
+    Setting("SAMPLE_HANDLED", "sample_handled", parsing.boolean),
+    Setting("RELEASE", "release", parsing.label),
 )
 
 NAMES = tuple(setting.name for setting in SETTINGS)

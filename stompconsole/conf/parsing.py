@@ -54,6 +54,14 @@ def identifier(value: Any) -> str:
     return name
 
 
+def label(value: Any) -> str:
+    """A short text on one line, as people write a version."""
+    word = text(str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value).strip()
+    if len(word) > 100:
+        raise WrongValueError("up to 100 characters on one line")
+    return word
+
+
 def boolean(value: Any) -> bool:
     """A word for yes or no, in any case."""
     word = "" if value is None else str(value).strip().lower()

@@ -27,6 +27,7 @@ from stompconsole.delivery.giving_up import Due, GivingUp
 from stompconsole.delivery.loops import Loops
 from stompconsole.delivery.observer import Observer
 from stompconsole.delivery.payload import Handler, Payload
+from stompconsole.delivery.sampling import Sampler
 from stompconsole.delivery.sender import Senders
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import ConsumerSpec
@@ -52,10 +53,12 @@ class HandlerWork:
         *,
         loops: Loops | None = None,
         gate: Gate | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
         self._spec = spec
         self._handler = handler
         self._observer = observer
+        self._sampler = sampler
         self._giving_up = GivingUp(spec, senders, worker_name)
         self._loops = loops or Loops()
         self._gate = gate or Gate()
@@ -124,6 +127,9 @@ class HandlerWork:
             dead_letter_id, replay_id = envelope.replay_for(delivery.headers, self._spec.name)
             if replay_id:
                 self._observer.replayed(dead_letter_id, replay_id)
+        elif settled and self._sampler is not None:
+            # Not of what was replayed: it looks like the failures it was one of.
+            self._sampler.offer(delivery)
 
     def _handle(self, delivery: Delivery) -> Disposition:
         if self._spec.correlation_id_required and not delivery.headers.get(correlation.HEADER):

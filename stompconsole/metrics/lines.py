@@ -23,6 +23,7 @@ class WorkerLine:
     slots: int
     memory_bytes: int
     version: str
+    release: str = ""
 
     @property
     def alive(self) -> bool:

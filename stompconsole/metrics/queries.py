@@ -120,6 +120,7 @@ def _worker_line(row: Worker, now: datetime) -> WorkerLine:
         slots=0,
         memory_bytes=row.memory_bytes,
         version=row.version,
+        release=row.release,
     )
 
 

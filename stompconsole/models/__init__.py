@@ -11,6 +11,7 @@ from stompconsole.models.deadletter import DeadLetter, DeadLetterState, Failure
 from stompconsole.models.depth import QueueDepth
 from stompconsole.models.group import Expected, FailureGroup, GroupHour, LetterTally
 from stompconsole.models.replay import LetterEdit, Replay, ReplayItem, ReplayItemState, ReplayState
+from stompconsole.models.sample import HandledSample
 from stompconsole.models.subscription import Subscription, open_breakers
 from stompconsole.models.throughput import ThroughputBucket
 from stompconsole.models.worker import Worker, WorkerState
@@ -32,6 +33,7 @@ __all__ = [
     "Failure",
     "FailureGroup",
     "GroupHour",
+    "HandledSample",
     "LetterEdit",
     "LetterTally",
     "Purpose",

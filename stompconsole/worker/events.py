@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
+import stompconsole
 from stompconsole import audit
 from stompconsole.audit import Action
 from stompconsole.delivery.observer import Switch
@@ -19,14 +20,23 @@ from stompconsole.worker.wanted import SlotKey
 
 
 class Events:
-    """Writes the events of one worker."""
+    """Writes the events of one worker, of which ``release`` is the version its settings name."""
 
-    def __init__(self, worker_name: str) -> None:
+    def __init__(self, worker_name: str, release: str = "") -> None:
         self._name = worker_name
+        self._versions = {"release": release, "stompconsole": stompconsole.__version__}
 
     def started(self) -> None:
         """The worker has started."""
-        audit.record(Action.WORKER_STARTED, f"worker {self._name}", actor=None, actor_name=self._name)
+        target = f"worker {self._name}"
+        audit.record(
+            Action.WORKER_STARTED,
+            target,
+            actor=None,
+            actor_name=self._name,
+            detail=f"release {self._versions['release']}" if self._versions["release"] else "",
+            data=self._versions,
+        )
 
     def stopped(self) -> None:
         """The worker has stopped in good order."""

@@ -29,6 +29,7 @@ from stompconsole.worker.leases import Leases
 from stompconsole.worker.reconciling import Reconciler
 from stompconsole.worker.registry import Registry
 from stompconsole.worker.reporting import Ledger, SlotReports, report_of
+from stompconsole.worker.samplers import Samplers
 from stompconsole.worker.sharing import Patience
 from stompconsole.worker.slots import Slots
 from stompconsole.worker.works import Runners
@@ -73,18 +74,20 @@ class Supervisor:
     def __init__(self, settings: Settings, side_tasks: Sequence[MakeSideTask] = ()) -> None:
         self._settings = settings
         self.worker_id = uuid.uuid4()
-        self._registry = Registry(self.worker_id)
+        self._registry = Registry(self.worker_id, settings.release)
         self.name = self._registry.name
         self._senders = Senders()
         self._side_tasks = [make(self.worker_id, self.name, self._senders) for make in side_tasks]
         self._nudged = asyncio.Event()
         self._leasing, self._planning, self._counting = Lane("leases"), Lane("plan"), Lane("counts")
         self._leases = Leases(self.worker_id, settings.lease_s)
-        self._events = Events(self.name)
+        self._events = Events(self.name, settings.release)
         self._notes = Notes(self._events)
         handlers = Handlers(settings.handlers)
+        self._samplers = Samplers()
+        sampled = self._samplers if settings.sample_handled else None
         self._slots = Slots(
-            Runners(handlers, self._senders, self.name, self._notes.breaker).make,
+            Runners(handlers, self._senders, self.name, self._notes.breaker, sampled).make,
             drain_limit_s=settings.graceful_wait_s,
             ended=self._runner_ended,
         )
@@ -218,6 +221,8 @@ class Supervisor:
             await self._counting.run(self._notes.write)
         if not self._ledger.empty:
             await self._counting.run(self._ledger.write)
+        if not self._samplers.empty:
+            await self._counting.run(self._samplers.write)
 
     async def _sweep(self) -> None:
         await self._counting.run(housekeeping.sweep, self._registry, self._settings)
