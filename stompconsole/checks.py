@@ -23,6 +23,7 @@ from stompconsole.brokers import BrokerKind, NackMeans
 from stompconsole.conf.stomp import WITHOUT_EFFECT
 from stompconsole.errors import ConnectFailed, HandlerNotFound
 from stompconsole.models import Broker, Consumer, DeadLetter, DeadLetterVia, default_broker, postgres
+from stompconsole.models.names import validate_redaction
 from stompconsole.models.secrets import Undecipherable
 from stompconsole.transport.tls import client_context
 
@@ -197,6 +198,15 @@ def _of_consumers() -> Iterable[CheckMessage]:
                 f"Consumer {consumer.name}: {error}",
                 hint="Register the handler, or choose another one in the admin.",
                 number="W002",
+            )
+        try:
+            validate_redaction(consumer.redact)
+        except ValidationError as error:
+            yield _about(
+                consumer,
+                f"Consumer {consumer.name}: {' '.join(error.messages)}",
+                hint="Correct its rules in the admin: its dead letters stay in the broker until they can be redacted.",
+                number="W010",
             )
         for sentence in _not_as_asked(consumer):
             yield _about(

@@ -83,7 +83,9 @@ class HandlerSignal(StompConsoleError):
 class Retry(HandlerSignal):
     """Raised by a handler to have the message tried again.
 
-    ``after`` is a delay in seconds or a ``timedelta``; ``None`` leaves it to the consumer's retry policy.
+    ``after`` is a delay in seconds or a ``timedelta``; ``None`` leaves it to the consumer's retry policy. What is to
+    wait longer than a minute leaves the worker and is scheduled on the console, where the consumer's dead letters are
+    captured; else it is called again after 15 minutes at most. After 100 attempts in all there is no further one.
     """
 
     def __init__(self, reason: str = "", *, after: float | timedelta | None = None) -> None:

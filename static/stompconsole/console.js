@@ -288,7 +288,7 @@
   function startForms() {
     for (const select of all("[data-submit]")) select.addEventListener("change", () => select.form.requestSubmit());
     for (const form of all("[data-once]")) {
-      const buttons = all("button[type=submit]", form);
+      const buttons = all("button[type=submit]:not(:disabled)", form);
       form.addEventListener("submit", () => buttons.forEach((button) => (button.disabled = true)));
       window.addEventListener("pageshow", () => buttons.forEach((button) => (button.disabled = false)));
     }

@@ -8,7 +8,7 @@ from stompconsole import handlers
 from stompconsole.brokers import BrokerKind, Dialect, dialect_for
 from stompconsole.conf import settings_now
 from stompconsole.errors import HandlerNotFound
-from stompconsole.models import AckMode, Broker, Consumer, DeadLetterVia
+from stompconsole.models import LONGEST_HELD_S, AckMode, Broker, Consumer, DeadLetterVia
 from stompconsole.models.names import looks_usual
 
 
@@ -39,6 +39,11 @@ def _about_numbers(consumer: Consumer) -> Iterator[str]:
             f"Prefetch {consumer.prefetch} is less than concurrency {consumer.concurrency}:"
             f" {consumer.concurrency - consumer.prefetch} handler threads will never have work."
         )
+    if consumer.cannot_park and consumer.max_attempts > 1 and consumer.retry_max_delay_s > LONGEST_HELD_S:
+        yield (
+            f"Retries wait in the worker for {LONGEST_HELD_S:g} s at most, since brokers take back what is held for"
+            f" long, and can't wait anywhere else: {consumer.cannot_park}."
+        )
     if consumer.ack_mode == AckMode.CLIENT and consumer.concurrency > 1:
         yield (
             "With ack mode client an ACK waits until all earlier messages are done, so a slow one holds up the others."
@@ -62,7 +67,8 @@ def _about_subscription(consumer: Consumer, dialect: Dialect) -> Iterator[str]:
     if consumer.instances != 1 and not (wanted.is_durable and dialect.durable_subscriptions):
         yield "Every slot on a topic gets every message: with more than one, each is handled more than once."
     if not dialect.own_address(wanted):
-        yield f"A dead letter that is replayed goes to every subscriber of {consumer.destination} again."
+        retried = " or tried again later" if consumer.retry_later else ""
+        yield f"A dead letter that is replayed{retried} goes to every subscriber of {consumer.destination} again."
 
 
 def _about_neighbours(consumer: Consumer) -> Iterator[str]:
@@ -96,6 +102,8 @@ def about_broker(broker: Broker) -> Iterator[str]:
     if broker.dead_letter_via == DeadLetterVia.NACK:
         dialect = broker.dialect()
         yield f"Dead-lettering by NACK: on {dialect.kind.label} a message that is NACKed is {dialect.nack_means.value}."
+        for consumer in broker.consumers.exclude(retry_later="").order_by("name"):
+            yield f"{consumer.name} is not tried again after {consumer.retry_later}: {consumer.cannot_park}."
     if not broker.heartbeat_receive_ms:
         yield "Without heart-beats from the broker a connection that died in silence is not noticed."
     if broker.use_tls and not broker.tls_verify:

@@ -32,6 +32,11 @@ DEAD_LETTERS = (
     " in its headers, then acknowledged. nack: it is handed back to the broker, which means something else on each. "
 )
 
+MANAGEMENT = (
+    "How many messages wait, and since when, is asked of the broker. RabbitMQ tells it here alone. ActiveMQ (with its"
+    " statistics plugin) and Artemis tell it over STOMP as well: there this may stay empty."
+)
+
 
 @admin.register(Broker)
 class BrokerAdmin(AuditedAdmin):
@@ -46,7 +51,7 @@ class BrokerAdmin(AuditedAdmin):
     search_fields = ("name", "host", "standby_host")
     save_on_top = True
 
-    @method_decorator(sensitive_post_parameters("password", "tls_key_password"))
+    @method_decorator(sensitive_post_parameters("password", "tls_key_password", "management_password"))
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         # An error report of this form must not carry what was typed into it.
         return super().changeform_view(request, *args, **kwargs)
@@ -80,6 +85,14 @@ class BrokerAdmin(AuditedAdmin):
             (
                 "Dead letters",
                 {"fields": ["dead_letter_via"], "description": DEAD_LETTERS + advice.meanings_of_nack()},
+            ),
+            (
+                "Management",
+                {
+                    "fields": ["management_url", ("management_user", "management_password")],
+                    "description": MANAGEMENT,
+                    "classes": [] if obj and obj.management_url else ["collapse"],
+                },
             ),
             (
                 "Rarely needed",

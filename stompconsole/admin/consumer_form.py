@@ -39,6 +39,19 @@ HELP = {
         "For a queue: one slot gets all messages, in order, and another takes over when it ends."
         " On RabbitMQ it makes the queue one connection's own, deleted when that ends."
     ),
+    "retry_later": (
+        "When all attempts have failed: waits such as 5m, 1h, 6h (s, m, h or d), one try after each, then it is dead."
+        " The message leaves the worker meanwhile: the console lists it under Scheduled, where it can be sent earlier"
+        " or cancelled. Empty: dead at once."
+    ),
+    "redact": (
+        "A rule a line: a header's name such as x-token, or the path of a part of a JSON body such as $.card.number,"
+        " $.items[*].secret or $..password. Dead letters are stored with a marker in its place and what was there"
+        " encrypted; a replay sends them as they came. For what is stored already: manage.py deadletters redact."
+    ),
+    "breaker_in_a_row": "Messages that fail one after the other, each counted once however often it is tried.",
+    "breaker_percent": "Of the last 50 messages; of at least 10.",
+    "breaker_probe_s": "Twice as long after each that fails, up to ten minutes.",
     "subscription_id": "The id that is shown in the broker's own pages; empty means that one is made up.",
 }
 

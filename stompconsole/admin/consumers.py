@@ -29,6 +29,11 @@ from stompconsole.models import Consumer, DeadLetter
 PAUSED = (
     "A paused consumer takes no messages. They wait in the broker; those of a topic do if the subscription is durable."
 )
+BREAKER = (
+    "A handler that calls something else fails with every message while that is down. With a breaker its subscription"
+    " then pauses itself, and the messages wait in the broker; it tries one from time to time, and goes on by itself"
+    " when that is handled. 5 in a row, or 50 %, are a good start. 0 is never."
+)
 RARE = ("exclusive", "subscription_id")
 
 Fieldsets = list[tuple[str | None, dict[str, Any]]]
@@ -53,7 +58,12 @@ class ConsumerAdmin(AuditedAdmin):
     added: ClassVar[Action] = Action.CONSUMER_ADDED
     changed: ClassVar[Action] = Action.CONSUMER_CHANGED
     deleted: ClassVar[Action] = Action.CONSUMER_DELETED
-    unaudited: ClassVar[frozenset[str]] = AuditedAdmin.unaudited | {"paused", "paused_by", "paused_at"}
+    unaudited: ClassVar[frozenset[str]] = AuditedAdmin.unaudited | {
+        "paused",
+        "paused_by",
+        "paused_at",
+        "breaker_tried_at",
+    }
 
     form = ConsumerForm
     list_display = ("name", "state", "broker", "destination", "short_handler")
@@ -96,11 +106,29 @@ class ConsumerAdmin(AuditedAdmin):
             ("Messages", {"fields": ["codec", "correlation_id_required"]}),
             (
                 "When a handler fails",
-                {"fields": ["max_attempts", ("retry_first_delay_s", "retry_factor", "retry_max_delay_s")]},
+                {
+                    "fields": [
+                        "max_attempts",
+                        ("retry_first_delay_s", "retry_factor", "retry_max_delay_s"),
+                        "retry_later",
+                    ]
+                },
+            ),
+            (
+                "When what it needs is down",
+                {"fields": [("breaker_in_a_row", "breaker_percent", "breaker_probe_s")], "description": BREAKER},
             ),
             (
                 "Dead letters",
-                {"fields": ["dead_letter_destination", "capture", ("keep_days", "keep_count", "keep_bytes")]},
+                {
+                    "fields": [
+                        "dead_letter_destination",
+                        "capture",
+                        ("keep_days", "keep_count", "keep_bytes"),
+                        "redact",
+                        "store_body",
+                    ]
+                },
             ),
             (
                 "Rarely needed",

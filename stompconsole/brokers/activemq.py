@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from stompconsole.brokers.depths import OverHttp, OverStomp, jolokia, statistics
 from stompconsole.brokers.dialect import BrokerKind, Dialect, NackMeans
 from stompconsole.brokers.subscribing import TOPIC, Subscribe, Wanted, virtual_topic
 
@@ -17,6 +18,8 @@ class ActiveMQ(Dialect):
     stable_message_id: ClassVar[bool] = True
     selectors: ClassVar[bool] = True
     glance: ClassVar[Mapping[str, str]] = {"browser": "true", "activemq.prefetchSize": "1"}
+    # Without a prefetch: with one no more comes than that, and no end.
+    browse: ClassVar[Mapping[str, str]] = {"browser": "true"}
     durable_subscriptions: ClassVar[bool] = True
     one_connection_per_subscriber: ClassVar[bool] = True
     silence: ClassVar[str] = "its store may be full"
@@ -73,6 +76,12 @@ class ActiveMQ(Dialect):
     def is_full(self, error: str) -> bool:
         # What each of its limits (store, memory, temporary store) ends in, where sendFailIfNoSpace is set.
         return "to prevent flooding" in error
+
+    def depths_over_http(self) -> OverHttp:
+        return jolokia.read_classic
+
+    def depths_over_stomp(self) -> OverStomp:
+        return statistics.read
 
     def origin(self, headers: Mapping[str, str]) -> str:
         return headers.get("original-destination", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from stompconsole.brokers.depths import OverHttp, OverStomp, artemis_management, jolokia
 from stompconsole.brokers.dialect import BrokerKind, Dialect, NackMeans
 from stompconsole.brokers.subscribing import TOPIC, Subscribe, Wanted, virtual_topic
 
@@ -30,6 +31,7 @@ class Artemis(Dialect):
     error_ends_session: ClassVar[bool] = True
     acks_in_transactions: ClassVar[bool] = False
     selectors: ClassVar[bool] = True
+    no_browse: ClassVar[str] = "Artemis shows no messages over STOMP without taking them; its web console can"
     durable_subscriptions: ClassVar[bool] = True
     duplicate_id_header: ClassVar[str | None] = "_AMQ_DUPL_ID"
     broker_headers: ClassVar[frozenset[str]] = frozenset(
@@ -101,6 +103,12 @@ class Artemis(Dialect):
     def is_full(self, error: str) -> bool:
         # Over max-disk-usage.
         return "AMQ229119" in error
+
+    def depths_over_http(self) -> OverHttp:
+        return jolokia.read_artemis
+
+    def depths_over_stomp(self) -> OverStomp:
+        return artemis_management.read
 
     def origin(self, headers: Mapping[str, str]) -> str:
         address, queue = headers.get("_AMQ_ORIG_ADDRESS", ""), headers.get("_AMQ_ORIG_QUEUE", "")

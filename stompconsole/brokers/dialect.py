@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from typing import ClassVar
 
+from stompconsole.brokers.depths import OverHttp, OverStomp
 from stompconsole.brokers.subscribing import TOPIC, Otherwise, Subscribe, Wanted, virtual_topic
 
 PERSISTENT = {"persistent": "true"}
@@ -98,6 +99,16 @@ class Dialect:
     """SUBSCRIBE headers that show a copy of a queue's first message, whoever holds it, or a MESSAGE with the header
     ``browser:end`` when there is none; empty where there is no such thing."""
 
+    browse: ClassVar[Mapping[str, str]] = {}
+    """SUBSCRIBE headers that show copies of all messages of a queue in mode auto, and then one with the header
+    ``browser:end``; empty where there is no such thing."""
+
+    no_browse: ClassVar[str] = "plain STOMP 1.2 has no way to look into a queue: whoever subscribes takes messages out"
+    """Why messages can't be looked at in the broker, where that is so."""
+
+    depths_need: ClassVar[str] = "plain STOMP 1.2 has no word for how much waits in a queue"
+    """What it takes to read depths, where neither of the ways to do so is there."""
+
     duplicate_id_header: ClassVar[str | None] = None
     """A SEND header that makes the broker drop a second SEND with the same value."""
 
@@ -135,6 +146,14 @@ class Dialect:
         """What the broker goes on collecting for a subscriber of a topic that is gone for good, and how to end that,
         in words; empty if nothing."""
         return ""
+
+    def forgets(self, wanted: Wanted) -> str:
+        """Why messages are lost when a subscription leaves for a while, in words; empty if they wait for it."""
+        if not wanted.is_topic or (wanted.is_durable and self.durable_subscriptions):
+            return ""
+        if wanted.is_durable:
+            return "Plain STOMP 1.2 has no durable subscriptions: what is sent while no worker listens is not kept."
+        return "What is sent to a topic while nobody listens is lost, unless its subscription is durable."
 
     def own_address(self, wanted: Wanted) -> str:
         """Where a message is sent to reach the subscriptions of this consumer and nobody else; empty if only the
@@ -183,6 +202,14 @@ class Dialect:
     def origin(self, headers: Mapping[str, str]) -> str:
         """Where a message dead-lettered by the broker itself came from; empty if its headers don't say."""
         return ""
+
+    def depths_over_http(self) -> OverHttp | None:
+        """How its management API is asked for the depth of queues; None where there is none."""
+        return None
+
+    def depths_over_stomp(self) -> OverStomp | None:
+        """How a session is asked for the depth of queues; None where that can't be."""
+        return None
 
     def is_full(self, error: str) -> bool:
         """Whether ``error`` says that the broker takes no message now, whichever it is."""

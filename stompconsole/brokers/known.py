@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stompconsole.brokers.activemq import ActiveMQ
 from stompconsole.brokers.artemis import Artemis
+from stompconsole.brokers.development import Development
 from stompconsole.brokers.dialect import BrokerKind, Dialect
 from stompconsole.brokers.rabbitmq import RabbitMQ
 
@@ -13,6 +14,7 @@ _BY_KIND: dict[str, Dialect] = {
     BrokerKind.ARTEMIS: Artemis(),
     BrokerKind.GENERIC: Dialect(),
 }
+_DEVELOPMENT = Development()
 
 
 def dialect_for(kind: str, server: str) -> Dialect:
@@ -27,5 +29,7 @@ def dialect_for(kind: str, server: str) -> Dialect:
             return _BY_KIND[BrokerKind.ACTIVEMQ]
         case "ActiveMQ-Artemis":
             return _BY_KIND[BrokerKind.ARTEMIS]
+        case "stompconsole-devbroker":
+            return _DEVELOPMENT
         case _:
             return _BY_KIND[BrokerKind.GENERIC]

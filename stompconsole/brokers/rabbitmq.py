@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
+from stompconsole.brokers.depths import OverHttp, rabbitmq_api
 from stompconsole.brokers.dialect import BrokerKind, Dialect, NackMeans
 from stompconsole.brokers.subscribing import TOPIC, Otherwise, Subscribe, Wanted, virtual_topic
 
@@ -21,6 +22,13 @@ class RabbitMQ(Dialect):
     sending_declares: ClassVar[bool] = True
     durable_subscriptions: ClassVar[bool] = True
     silence: ClassVar[str] = "it may be in a memory or disk alarm"
+    no_browse: ClassVar[str] = (
+        "RabbitMQ shows no messages over STOMP without taking them; its management page can get some of them back into"
+        " the queue, which marks them as redelivered"
+    )
+    depths_need: ClassVar[str] = (
+        "RabbitMQ tells it by its management API alone: give the broker's management URL in the admin"
+    )
     broker_headers: ClassVar[frozenset[str]] = frozenset({"x-death", "x-delivery-count"})
     # A second death does not overwrite x-first-death-*: sent again they would name the wrong queue.
     broker_header_prefixes: ClassVar[tuple[str, ...]] = ("x-first-death-", "x-last-death-")
@@ -72,6 +80,11 @@ class RabbitMQ(Dialect):
             f" on its management page under Queues, or by rabbitmqctl delete_queue '{queue}'."
         )
 
+    def forgets(self, wanted: Wanted) -> str:
+        if wanted.exclusive and not wanted.is_topic:
+            return "RabbitMQ deletes an exclusive queue when its connection ends, with what waits in it."
+        return super().forgets(wanted)
+
     def own_address(self, wanted: Wanted) -> str:
         return f"/queue/{_spelt(_queue(wanted))}" if wanted.is_durable else super().own_address(wanted)
 
@@ -116,6 +129,9 @@ class RabbitMQ(Dialect):
     def origin(self, headers: Mapping[str, str]) -> str:
         queue = headers.get("x-first-death-queue", "")
         return f"/queue/{queue}" if queue else ""
+
+    def depths_over_http(self) -> OverHttp:
+        return rabbitmq_api.read
 
     def undeclared(self, destination: str, error: str) -> str | None:
         # /amq/queue/ never declares; the queue exists, else there were no clash, so nothing sent there is dropped.

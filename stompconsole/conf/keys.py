@@ -32,6 +32,11 @@ class Settings:
     search_text_bytes: int = 4096
     metrics_token: str = field(default="", repr=False)
     stream_interval_s: float = 1.0
+    redact: tuple[str, ...] = ()
+    store_bodies: bool = True
+    depths_every_s: float = 10.0
+    sample_handled: bool = True
+    release: str = ""
     stomp: StompSettings | None = None
 
 
@@ -49,6 +54,11 @@ SETTINGS = (
     Setting("SEARCH_TEXT_BYTES", "search_text_bytes", parsing.whole(0, 2**20)),
     Setting("METRICS_TOKEN", "metrics_token", parsing.text, secret=True),
     Setting("STREAM_INTERVAL", "stream_interval_s", parsing.seconds),
+    Setting("REDACT", "redact", parsing.redaction),
+    Setting("STORE_BODIES", "store_bodies", parsing.boolean),
+    Setting("DEPTHS_EVERY", "depths_every_s", parsing.pause),
+    Setting("SAMPLE_HANDLED", "sample_handled", parsing.boolean),
+    Setting("RELEASE", "release", parsing.label),
 )
 
 NAMES = tuple(setting.name for setting in SETTINGS)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from stompconsole.conf.redact import WrongRuleError, rules_of
+
 DAY_S = 86_400.0
 TRUE_WORDS = ("true", "1", "t", "y", "yes", "on")
 FALSE_WORDS = ("false", "0", "f", "n", "no", "off", "")
@@ -50,6 +52,14 @@ def identifier(value: Any) -> str:
     if len(name) > 200 or any(each.isspace() or not each.isprintable() or each in ":/" for each in name):
         raise WrongValueError("up to 200 characters without blanks, colons or slashes")
     return name
+
+
+def label(value: Any) -> str:
+    """A short text on one line, as people write a version."""
+    word = text(str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value).strip()
+    if len(word) > 100:
+        raise WrongValueError("up to 100 characters on one line")
+    return word
 
 
 def boolean(value: Any) -> bool:
@@ -127,6 +137,16 @@ def patterns(value: Any) -> tuple[str, ...]:
     # "*" or "o*.system" would allow far more than it looks.
     if not all(pattern.partition(".")[0].isidentifier() and "." in pattern for pattern in found):
         raise WrongValueError('a list of dotted paths such as "orders.handlers.*", each naming its package in full')
+    return found
+
+
+def redaction(value: Any) -> tuple[str, ...]:
+    """Rules of what is never stored in clear."""
+    found = _texts(value)
+    try:
+        rules_of(found)
+    except WrongRuleError as error:
+        raise WrongValueError(f"a list of header names and JSON paths: {error}") from None
     return found
 
 

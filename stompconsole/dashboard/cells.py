@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from stompconsole.dashboard import formats
 from stompconsole.dashboard.drawing import meter, spark
-from stompconsole.metrics.lines import ConsumerLine, Figures
+from stompconsole.metrics.lines import ConsumerLine, DepthLine, Figures
 from stompconsole.metrics.spans import Span
 from stompconsole.metrics.standing import SlotNow, Standing
 from stompconsole.models import DeadLetterState, ReplayItemState, ReplayState
@@ -25,6 +25,7 @@ _TONES: dict[str, str] = {
     Standing.STOPPED: "warn",
     Standing.BROKEN: "bad",
     DeadLetterState.DEAD: "bad",
+    DeadLetterState.SCHEDULED: "info",
     DeadLetterState.REPLAYING: "info",
     DeadLetterState.SENT: "info",
     DeadLetterState.PROCESSED: "ok",
@@ -77,9 +78,10 @@ def state(line: ConsumerLine) -> SafeString:
     counted = f"{verdict.actual} of {verdict.wanted}" if verdict.wanted else ""
     shown = toned("warn", f"{verdict.standing} {counted}") if verdict.held_up else pill(verdict.standing, counted)
     return format_html(
-        '<span class="standing" data-standing="{}"{}>{}{}</span>',
+        '<span class="standing" data-standing="{}"{}{}>{}{}</span>',
         verdict.standing,
         SafeString(" data-paused") if verdict.paused else "",
+        SafeString(" data-breaker") if verdict.breaker_open else "",
         shown,
         format_html('<span class="why" title="{0}">{0}</span>', verdict.reason) if verdict.reason else "",
     )
@@ -115,7 +117,41 @@ def dead(count: int) -> SafeString | str:
     return format_html('<b class="bad">{}</b>', formats.number(count)) if count else formats.NONE
 
 
-def consumer_cells(line: ConsumerLine, span: Span) -> dict[str, SafeString | str]:
+OLDEST_NOT_TOLD = (
+    "the broker does not tell when the first was sent: RabbitMQ knows it only of messages that carry a timestamp"
+)
+
+
+def not_known(reason: str) -> SafeString:
+    """A question mark; why stands in its title and is read out."""
+    return format_html(
+        '<span class="unknown" title="{0}"><span aria-hidden="true">?</span><span class="aside">not known: {0}</span>'
+        "</span>",
+        reason,
+    )
+
+
+def waiting(depth: DepthLine) -> SafeString:
+    """How many messages wait, as of when in the title."""
+    if depth.waiting is None:
+        return not_known(depth.reason)
+    as_of = f"as of {formats.exact(depth.read_at)}" if depth.read_at else ""
+    return format_html('<span title="{}">{}</span>', as_of, formats.number(depth.waiting))
+
+
+def oldest(depth: DepthLine, now: datetime) -> SafeString:
+    """For how long the first of them has waited."""
+    if depth.waiting is None:
+        return not_known(depth.reason)
+    if not depth.waiting:
+        return SafeString(formats.NONE)
+    if depth.oldest_at is None:
+        return not_known(OLDEST_NOT_TOLD)
+    age = formats.span((now - depth.oldest_at).total_seconds())
+    return format_html('<span title="since {}">{}</span>', formats.exact(depth.oldest_at), age)
+
+
+def consumer_cells(line: ConsumerLine, span: Span, now: datetime) -> dict[str, SafeString | str]:
     """All that changes in a consumer's row, by column."""
     series = line.series
     return {
@@ -126,5 +162,7 @@ def consumer_cells(line: ConsumerLine, span: Span) -> dict[str, SafeString | str
         "spark": spark(series.received, f"messages in over the last {span.words}"),
         "times": formats.handler_times(series.p50, series.p95),
         "flight": figure(line, in_flight),
+        "waiting": waiting(line.depth),
+        "oldest": oldest(line.depth, now),
         "dead": dead(line.dead),
     }

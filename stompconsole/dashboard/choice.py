@@ -16,7 +16,7 @@ from django.http import QueryDict
 from stompconsole.dashboard.formdata import moment_from, texts
 from stompconsole.deadletters.filters import frozen_of
 from stompconsole.deadletters.selection import Filters, Preview, preview, preview_of
-from stompconsole.models import DeadLetter
+from stompconsole.models import DeadLetter, DeadLetterState
 
 MATCHING = "matching"
 MAX_IDS = 500
@@ -54,9 +54,9 @@ class Choice:
         """As hidden fields of a form."""
         return [(name, value) for name, values in QueryDict(self.query_string()).lists() for value in values]
 
-    def preview(self) -> Preview:
-        """What it amounts to now."""
-        return preview(self.filters) if self.matching else preview_of(list(self.ids))
+    def preview(self, state: DeadLetterState = DeadLetterState.DEAD) -> Preview:
+        """What it amounts to now, of what is in ``state``."""
+        return preview(self.filters, state) if self.matching else preview_of(list(self.ids), state)
 
     def rows(self, as_of: datetime) -> QuerySet[DeadLetter]:
         """The dead letters it was at ``as_of`` and still is."""

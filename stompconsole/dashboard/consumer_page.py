@@ -41,6 +41,7 @@ def definition(row: Consumer, line: ConsumerLine) -> list[Fact]:
         Fact(name="ACK mode", value=row.ack_mode),
         Fact(name="Body", value=row.get_codec_display()),
         Fact(name="Attempts", value=_attempts(row)),
+        Fact(name="Breaker", value=_breaker(row)),
         Fact(name="Dead letters", value=line.dead_letter_destination, code=True),
         Fact(name="Captured", value="yes" if row.capture else "no: they stay in the broker"),
     ]
@@ -48,9 +49,10 @@ def definition(row: Consumer, line: ConsumerLine) -> list[Fact]:
 
 def fragments(live: Live, line: ConsumerLine, topic: Topic) -> Fragments:
     """All of the page that changes."""
-    found = {f"c{line.id}-{column}": html for column, html in cells.consumer_cells(line, topic.span).items()}
+    found = {f"c{line.id}-{column}": html for column, html in cells.consumer_cells(line, topic.span, live.now).items()}
     found |= chart_parts(line, topic.span, live.now)
     found["slots"] = slots_html(line, live.now)
+    found["depths"] = depths_html(line, live.now)
     found["events"] = events(line.id, live.now)
     found["news"] = news(topic)
     return found
@@ -82,6 +84,25 @@ def slots_html(line: ConsumerLine, now: datetime) -> str:
     return render_to_string("stompconsole/parts/slots.html", {"line": line, "now": now})
 
 
+def depths_html(line: ConsumerLine, now: datetime) -> str:
+    """Its queues in the broker: what waits there, and as of when."""
+    named = (
+        ("Messages", line.destination, line.depth),
+        ("Dead letters", line.dead_letter_destination, line.dead_depth),
+    )
+    queues = [
+        {
+            "name": name,
+            "destination": destination,
+            "depth": depth,
+            "waiting": cells.waiting(depth),
+            "oldest": cells.oldest(depth, now),
+        }
+        for name, destination, depth in named
+    ]
+    return render_to_string("stompconsole/parts/depths.html", {"queues": queues, "now": now})
+
+
 def events(consumer_id: int, now: datetime) -> str:
     """The last things that happened to it or were done to it. One query."""
     return events_html(last_events(AuditEntry.objects.filter(consumer_id=consumer_id)), now)
@@ -92,3 +113,13 @@ def _attempts(row: Consumer) -> str:
         return "1, no retry"
     delays = f"first retry after {row.retry_first_delay_s:g} s, then {row.retry_factor:g} times that, at most"
     return f"{row.max_attempts:,}; {delays} {row.retry_max_delay_s:g} s"
+
+
+def _breaker(row: Consumer) -> str:
+    ways = [
+        *([f"after {formats.plural(row.breaker_in_a_row, 'failure')} in a row"] if row.breaker_in_a_row else []),
+        *([f"when more than {row.breaker_percent} % of the last messages failed"] if row.breaker_percent else []),
+    ]
+    if not ways:
+        return "off"
+    return f"opens {' or '.join(ways)}; tries one message after {row.breaker_probe_s:g} s"

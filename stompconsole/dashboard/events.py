@@ -43,6 +43,7 @@ def _event(entry: AuditEntry) -> Event:
     by = f"by {entry.actor_name}" if entry.actor_id else ""
     if entry.consumer is None or not entry.action.startswith("consumer "):
         return Event(at=entry.at, what=entry.action, target=entry.target, by=by, detail=entry.detail)
-    what = "" if entry.action == Action.CONSUMER_STATE else entry.action.removeprefix("consumer ")
+    said = {Action.CONSUMER_STATE, Action.CONSUMER_BREAKER}
+    what = "" if entry.action in said else entry.action.removeprefix("consumer ")
     href = entry.consumer.get_absolute_url()
     return Event(at=entry.at, subject=entry.consumer.name, href=href, what=what, by=by, detail=entry.detail)

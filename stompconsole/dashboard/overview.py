@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.template.loader import render_to_string
@@ -75,9 +76,9 @@ def _urgency(line: ConsumerLine) -> int:
     return _URGENCY.get(line.verdict.standing, _HELD_UP if line.verdict.held_up else _CALM)
 
 
-def rows(lines: Sequence[ConsumerLine], span: Span) -> list[Row]:
+def rows(lines: Sequence[ConsumerLine], span: Span, now: datetime) -> list[Row]:
     """Rows for lines."""
-    return [Row(line=line, cells=consumer_cells(line, span)) for line in lines]
+    return [Row(line=line, cells=consumer_cells(line, span, now)) for line in lines]
 
 
 def counts(live: Live) -> dict[Show, int]:
@@ -88,7 +89,7 @@ def counts(live: Live) -> dict[Show, int]:
 def fragments(live: Live, span: Span, page_tiles: Iterable[Tile], events: Iterable[Event]) -> Fragments:
     """All of the page that changes while it is open."""
     found: dict[str, str] = {tile.element: tile.html() for tile in page_tiles}
-    for row in rows(live.consumers, span):
+    for row in rows(live.consumers, span, live.now):
         found |= {f"c{row.line.id}-{column}": html for column, html in row.cells.items()}
     found |= {f"show-{show}": formats.number(count) for show, count in counts(live).items()}
     found["notices"] = notices_html(live)

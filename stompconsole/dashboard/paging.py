@@ -16,10 +16,11 @@ from django.db.models import Model, Q, QuerySet
 from stompconsole.dashboard.formdata import moment_from
 
 PAGE_SIZE = 50
-NOT_IN_LISTS = ("body", "headers", "traceback", "search_text", "document")
+NOT_IN_LISTS = ("body", "headers", "traceback", "search_text", "sealed", "document")
 """Fields of a dead letter that are too big to read for a line."""
 
-SECRETS = ("broker__password", "broker__tls_key_password")
+BROKER_SECRETS = ("password", "tls_key_password", "management_password")
+SECRETS = tuple(f"broker__{name}" for name in BROKER_SECRETS)
 """Fields behind a consumer that no page reads."""
 
 M = TypeVar("M", bound=Model)
@@ -27,7 +28,7 @@ M = TypeVar("M", bound=Model)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysetPage(Generic[M]):
-    """Rows, newest first, with the query strings of the pages beside it; "" where there is none."""
+    """Rows with the query strings of the pages beside it; "" where there is none."""
 
     rows: tuple[M, ...]
     newer: str = ""
@@ -45,6 +46,24 @@ def page_of(rows: QuerySet[M], query: Mapping[str, str], field: str, size: int =
     return _page(found[:size], field, newer=before is not None, older=len(found) > size)
 
 
+def page_ahead(rows: QuerySet[M], query: Mapping[str, str], field: str, size: int = PAGE_SIZE) -> KeysetPage[M]:
+    """The same for times to come, the soonest first: ``before`` and ``after`` keep their meaning. One query."""
+    before, after = _position(rows, query.get("before", "")), _position(rows, query.get("after", ""))
+    if before is not None:
+        found = list(_older(rows, before, field)[: size + 1])
+        shown, sooner, later = found[:size][::-1], len(found) > size, True
+    else:
+        found = list((rows.order_by(field, "pk") if after is None else _newer(rows, after, field))[: size + 1])
+        shown, sooner, later = found[:size], after is not None, len(found) > size
+    if not shown:
+        return KeysetPage(rows=())
+    return KeysetPage(
+        rows=tuple(shown),
+        newer=_cursor(shown[-1], field) if later else "",
+        older=_cursor(shown[0], field) if sooner else "",
+    )
+
+
 def neighbours(rows: QuerySet[M], row: M, field: str) -> tuple[Any, Any]:
     """Primary keys of the rows next to ``row``, the newer one first; None at an end. Two queries."""
     edge = (getattr(row, field), row.pk)
@@ -55,6 +74,11 @@ def neighbours(rows: QuerySet[M], row: M, field: str) -> tuple[Any, Any]:
 def newer_than(rows: QuerySet[M], row: M, field: str) -> QuerySet[M]:
     """The rows that stand before ``row``."""
     return _newer(rows, (getattr(row, field), row.pk), field)
+
+
+def older_than(rows: QuerySet[M], row: M, field: str) -> QuerySet[M]:
+    """The rows that stand behind ``row``."""
+    return _older(rows, (getattr(row, field), row.pk), field)
 
 
 def _page(rows: list[M], field: str, *, newer: bool, older: bool) -> KeysetPage[M]:

@@ -1,13 +1,15 @@
-"""Pausing and resuming a consumer: the row, the audit entry, in one transaction. The worker sees to the rest."""
+"""Pausing and resuming a consumer, having its open breaker try a message: the row, the audit entry, in one transaction.
+The worker sees to the rest."""
 
 from __future__ import annotations
 
 from django.db import transaction
+from django.utils import timezone
 
 from stompconsole import audit
 from stompconsole.audit import Action
 from stompconsole.dashboard.access import Operator
-from stompconsole.models import Consumer
+from stompconsole.models import Consumer, Subscription, open_breakers
 
 
 @transaction.atomic
@@ -31,6 +33,18 @@ def resume(consumer: Consumer, by: Operator) -> bool:
     row.mark_resumed()
     row.save(update_fields=["paused", "paused_by", "paused_at", "paused_reason", "updated_at"])
     _record(Action.CONSUMER_RESUMED, row, by, "")
+    return True
+
+
+@transaction.atomic
+def try_now(consumer: Consumer, by: Operator) -> bool:
+    """Have its open breakers try a message without waiting any longer. False when none is open."""
+    row = Consumer.objects.select_for_update().get(pk=consumer.pk)
+    if row.paused or not Subscription.objects.filter(open_breakers(), consumer=row).exists():
+        return False
+    row.breaker_tried_at = timezone.now()
+    row.save(update_fields=["breaker_tried_at", "updated_at"])
+    _record(Action.CONSUMER_TRIED, row, by, "")
     return True
 
 

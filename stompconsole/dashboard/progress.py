@@ -16,7 +16,15 @@ from stompconsole.dashboard.drawing import split_bar
 from stompconsole.dashboard.paging import NOT_IN_LISTS
 from stompconsole.dashboard.stream.fragments import Fragments
 from stompconsole.deadletters.plans import Plan
-from stompconsole.models import Replay, ReplayItem, ReplayItemState, ReplayState
+from stompconsole.models import (
+    Consumer,
+    Replay,
+    ReplayItem,
+    ReplayItemState,
+    ReplayState,
+    Subscription,
+    open_breakers,
+)
 
 ITEMS_SHOWN = 20
 RATE_OVER = timedelta(seconds=10)
@@ -156,7 +164,7 @@ def _grouped(rows: Iterable[tuple[str, int]], unnamed: str) -> list[Trouble]:
 
 
 def fragments(progress: Progress, now: datetime) -> Fragments:
-    """All of a replay's page that changes. Four queries more."""
+    """All of a replay's page that changes. Five queries more."""
     return {
         f"replay-{progress.replay.pk}": summary_html(progress, now),
         "troubles": troubles_html(progress),
@@ -181,6 +189,7 @@ def plan_of(replay: Replay) -> str:
     """The plan it goes by, in words; "" for everything at once."""
     return Plan(
         destination=replay.destination,
+        unknown_to=replay.unknown_to,
         rate=replay.rate,
         canary=tuple(replay.canary),
         stop_above_percent=replay.stop_above_percent,
@@ -210,6 +219,15 @@ def items_html(replay: Replay) -> str:
     return render_to_string("stompconsole/parts/items.html", {"items": items, "replay": replay})
 
 
+def waiting_for(progress: Progress) -> list[str]:
+    """Consumers that take nothing of it now, since their breaker is open. One query while none is."""
+    if not progress.pending:
+        return []
+    open_ = Consumer.objects.filter(pk__in=Subscription.objects.filter(open_breakers()).values("consumer"))
+    items = progress.replay.items
+    return [each.name for each in open_.only("name") if items.filter(dead_letter__consumer=each).exists()]
+
+
 def troubles_html(progress: Progress) -> str:
     """What failed again, what was skipped and what is not certain, grouped."""
     replay = progress.replay
@@ -217,6 +235,7 @@ def troubles_html(progress: Progress) -> str:
         "failures": failures(replay),
         "skips": skips(replay),
         "doubts": doubts(replay),
+        "breakers": waiting_for(progress),
         "progress": progress,
     }
     return render_to_string("stompconsole/parts/troubles.html", context)

@@ -19,6 +19,10 @@ UNDO_TAG = "undo:"
 """Tag of a message that tells of an act which can be undone; what follows names the act."""
 
 
+RESTORE_TAG = "restore:"
+"""The same of retries that were cancelled."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class May:
     """What this user may do. Templates show what is not allowed, disabled, with ``why``."""

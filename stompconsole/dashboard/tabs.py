@@ -11,13 +11,14 @@ from django.urls import reverse
 from stompconsole.dashboard import formats
 from stompconsole.deadletters.counting import Counts
 from stompconsole.deadletters.selection import Filters
-from stompconsole.models import DeadLetterState
+from stompconsole.models import Consumer, DeadLetterState
 
 ALL = "all"
 """In the URL of a list: whatever the state. Without a state a list shows what is dead."""
 
 _LABELS = {
     DeadLetterState.DEAD: "Dead",
+    DeadLetterState.SCHEDULED: "Scheduled",
     DeadLetterState.REPLAYING: "Replaying",
     DeadLetterState.SENT: "Sent",
     DeadLetterState.PROCESSED: "Processed",
@@ -55,7 +56,22 @@ def tabs(filters: Filters | None, counts: Counts) -> list[Tab]:
     own = filters or Filters()
     groups = Tab(label="Groups", count="", href=reverse("stompconsole:groups"), current=filters is None)
     each = [_tab(_LABELS[state], own, state, counts, filters is not None) for state in DeadLetterState]
-    return [groups, *each, _tab("All", own, "", counts, filters is not None)]
+    return [groups, *each, _tab("All", own, "", counts, filters is not None), *_in_brokers(current=False)]
+
+
+def broker_tabs(counts: Counts) -> list[Tab]:
+    """The same on the page of what stays in the brokers."""
+    own = Filters()
+    groups = Tab(label="Groups", count="", href=reverse("stompconsole:groups"), current=False)
+    each = [_tab(_LABELS[state], own, state, counts, False) for state in DeadLetterState]  # noqa: FBT003
+    return [groups, *each, _tab("All", own, "", counts, False), *_in_brokers(current=True)]  # noqa: FBT003
+
+
+def _in_brokers(*, current: bool) -> list[Tab]:
+    """Only where there is such a consumer: with capture on nothing stays there."""
+    if not Consumer.objects.filter(capture=False).exists():
+        return []
+    return [Tab(label="In brokers", count="", href=reverse("stompconsole:broker-letters-all"), current=current)]
 
 
 def _tab(label: str, filters: Filters, state: str, counts: Counts, listed: bool) -> Tab:  # noqa: FBT001

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.urls import reverse
 from django.utils.html import format_html
@@ -13,7 +13,10 @@ from stompconsole.dashboard import formats
 from stompconsole.dashboard.links import definitions_url
 from stompconsole.metrics.lines import ConsumerLine, Live
 from stompconsole.metrics.standing import Standing
-from stompconsole.models import Replay, ReplayItem, ReplayItemState, ReplayState
+from stompconsole.models import DeadLetter, DeadLetterState, Replay, ReplayItem, ReplayItemState, ReplayState
+
+LATEST = 20
+"""Replays among which the last one that is done is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,26 +55,31 @@ class ReplaysNow:
 
     running: int = 0
     waiting_items: int = 0
+    scheduled: int = 0
     last: str = ""
 
 
 def replays_now() -> ReplaysNow:
-    """Three small queries."""
-    under_way = Replay.objects.filter(state__in=(ReplayState.WAITING, ReplayState.RUNNING))
+    """Four small queries. Retries that were due are not counted: nobody asked for them."""
+    asked_for = Replay.objects.filter(routine=False)
+    scheduled = DeadLetter.objects.filter(state=DeadLetterState.SCHEDULED).count()
+    under_way = asked_for.filter(state__in=(ReplayState.WAITING, ReplayState.RUNNING))
     running = under_way.count()
     if running:
         left = ReplayItem.objects.filter(replay__in=under_way, state=ReplayItemState.WAITING).count()
-        return ReplaysNow(running=running, waiting_items=left)
-    last = Replay.objects.filter(state=ReplayState.DONE).first()
+        return ReplaysNow(running=running, waiting_items=left, scheduled=scheduled)
+    # Of the latest ones alone: of retries that were due there may be a million that are done.
+    last = next((replay for replay in asked_for[:LATEST] if replay.state == ReplayState.DONE), None)
     if last is None:
-        return ReplaysNow()
+        return ReplaysNow(scheduled=scheduled)
     processed = last.items.filter(state=ReplayItemState.PROCESSED).count()
-    return ReplaysNow(last=f"last: {processed:,} of {last.total:,} processed")
+    return ReplaysNow(scheduled=scheduled, last=f"last: {processed:,} of {last.total:,} processed")
 
 
 def tiles(live: Live, replays: ReplaysNow) -> list[Tile]:
     """The tiles of the overview."""
-    return [_consumers(live), _handled(live), _dead(live), _replays(replays), _workers(live), _brokers(live)]
+    first = [_consumers(live), _handled(live), _oldest(live), _dead(live)]
+    return [*first, _replays(replays), _workers(live), _brokers(live)]
 
 
 def _consumers(live: Live) -> Tile:
@@ -122,6 +130,27 @@ def _handled(live: Live) -> Tile:
     )
 
 
+def _oldest(live: Live) -> Tile:
+    known = [line for line in live.consumers if line.depth.waiting is not None]
+    waits = [line for line in known if line.depth.waiting]
+    aged = [(line.depth.oldest_at, line) for line in waits if line.depth.oldest_at is not None]
+    tile = Tile(name="oldest", label="Oldest waiting", value=formats.NONE, note="nothing waits", href="#consumers")
+    if aged:
+        since, line = min(aged, key=lambda each: each[0])
+        href = reverse("stompconsole:consumer", args=[line.name])
+        return replace(tile, value=formats.span((live.now - since).total_seconds()), note=_waits(line), href=href)
+    if waits:
+        most = max(waits, key=lambda line: line.depth.waiting or 0)
+        return replace(tile, value="?", note=f"since when is not told: {_waits(most)}")
+    if known or not live.consumers:
+        return tile
+    return replace(tile, value="?", note=live.consumers[0].depth.reason)
+
+
+def _waits(line: ConsumerLine) -> str:
+    return f"{line.name}, {formats.number(line.depth.waiting)} waiting"
+
+
 def _dead(live: Live) -> Tile:
     dead = live.dead
     return Tile(
@@ -135,13 +164,14 @@ def _dead(live: Live) -> Tile:
 
 
 def _replays(now: ReplaysNow) -> Tile:
-    note = f"{formats.plural(now.waiting_items, 'message')} to send" if now.running else now.last
+    told = f"{formats.plural(now.waiting_items, 'message')} to send" if now.running else now.last
+    waiting = f"{formats.plural(now.scheduled, 'retry', 'retries')} scheduled" if now.scheduled else ""
     return Tile(
         name="replays",
         label="Replays",
         value=formats.number(now.running),
         unit="running",
-        note=note or "none so far",
+        note=" · ".join(filter(None, (waiting, told))) or "none so far",
         href=reverse("stompconsole:replays"),
     )
 

@@ -17,7 +17,9 @@ from django.utils import timezone
 from stompconsole import correlation
 from stompconsole.brokers import Dialect
 from stompconsole.deadletters import storing
-from stompconsole.deadletters.captured import Captured, captured
+from stompconsole.deadletters.captured import Captured, captured, consumer_of
+from stompconsole.deadletters.holding import Holder, without_body
+from stompconsole.deadletters.sealing import Redactors
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.errors import WorkFailed
 
@@ -30,15 +32,18 @@ _THIS_MESSAGE = (DataError, IntegrityError, NotSupportedError, ValueError, TypeE
 class CaptureWork:
     """Stores the dead letters of one consumer's dead-letter queue. See ``delivery.pipeline.Work``."""
 
-    def __init__(self, consumer_id: int, consumer_name: str, dead_letter_destination: str) -> None:
+    def __init__(
+        self, consumer_id: int, consumer_name: str, dead_letter_destination: str, holder: Holder | None
+    ) -> None:
         self._consumer_id = consumer_id
         self._consumer_name = consumer_name
         self._destination = dead_letter_destination
+        self._holder = holder
 
     @property
     def trouble(self) -> str:
-        """Always empty: what stands in the way of a capture ends its session."""
-        return ""
+        """A holding queue that takes nothing: all else that stands in the way of a capture ends its session."""
+        return self._holder.trouble if self._holder is not None else ""
 
     def process(self, batch: Sequence[Delivery], dialect: Dialect) -> None:
         """Store all, then ACK all. Raises WorkFailed for what is left with the broker."""
@@ -57,7 +62,7 @@ class CaptureWork:
 
     def _process(self, batch: Sequence[Delivery], dialect: Dialect) -> None:
         try:
-            self._store([self._read(delivery, dialect) for delivery in batch])
+            self._store(self._read(batch, dialect))
         except _THIS_MESSAGE as error:
             logger.warning("a batch of %d dead letters is stored one by one: %s", len(batch), _words(error))
             self._one_by_one(batch, dialect)
@@ -69,7 +74,7 @@ class CaptureWork:
         left: list[str] = []
         for delivery in batch:
             try:
-                self._store([self._read(delivery, dialect)])
+                self._store(self._read([delivery], dialect))
             except _THIS_MESSAGE as error:
                 left.append(f"{delivery.message_id}: {_words(error)}")
                 logger.error(  # noqa: TRY400 - the words say it, the body must not get into the log
@@ -91,16 +96,50 @@ class CaptureWork:
             batch[0].settlement.flush()
             raise WorkFailed(f"{len(left)} dead letters can't be stored and stay with the broker: {left[0]}")
 
-    def _read(self, delivery: Delivery, dialect: Dialect) -> Captured:
-        return captured(delivery.headers, delivery.body, self._destination, dialect, timezone.now())
+    def _read(self, batch: Sequence[Delivery], dialect: Dialect) -> list[Captured]:
+        redactors = Redactors(self._consumer_id, {consumer_of(delivery.headers) for delivery in batch})
+        messages = [
+            captured(
+                delivery.headers,
+                delivery.body,
+                self._destination,
+                dialect,
+                timezone.now(),
+                redactor=redactors.of(consumer_of(delivery.headers)),
+            )
+            for delivery in batch
+        ]
+        pairs = list(zip(batch, messages, strict=True))
+        kept = [each for each in pairs if not redactors.stores_body(each[1].consumer)]
+        return self._held(pairs, kept, dialect, redactors.broker_id) if kept else messages
+
+    def _held(
+        self,
+        pairs: Sequence[tuple[Delivery, Captured]],
+        kept: Sequence[tuple[Delivery, Captured]],
+        dialect: Dialect,
+        broker_id: int | None,
+    ) -> list[Captured]:
+        """The messages, those in ``kept`` without their bodies: these wait in the holding queue from now on."""
+        if self._holder is None:
+            raise WorkFailed("bodies are not to be stored, and there is nothing to send the messages elsewhere with")
+        self._holder.hold(kept, dialect)
+        ids = {id(message) for _, message in kept}
+        queue = self._holder.destination
+        return [
+            without_body(message, delivery.body, queue, broker_id) if id(message) in ids else message
+            for delivery, message in pairs
+        ]
 
     def _store(self, messages: Sequence[Captured]) -> None:
         storing.store(messages, self._consumer_id, self._consumer_name)
 
 
-def capture_work(consumer_id: int, consumer_name: str, dead_letter_destination: str) -> CaptureWork:
-    """The work of a capture subscription."""
-    return CaptureWork(consumer_id, consumer_name, dead_letter_destination)
+def capture_work(
+    consumer_id: int, consumer_name: str, dead_letter_destination: str, holder: Holder | None = None
+) -> CaptureWork:
+    """The work of a capture subscription. Without a ``holder`` it refuses what must not be stored with its body."""
+    return CaptureWork(consumer_id, consumer_name, dead_letter_destination, holder)
 
 
 def _words(error: BaseException) -> str:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from stompconsole.brokers import Dialect
 from stompconsole.conf import settings_now
 from stompconsole.deadletters import storable
+from stompconsole.deadletters.quoting import Quotes
+from stompconsole.deadletters.redacting import Parts, Redactor
 from stompconsole.delivery import envelope
 from stompconsole.delivery.envelope import Envelope
 
@@ -43,7 +45,12 @@ class Death:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Captured:
-    """A dead message, storable. ``origin`` is empty if unknown, ``consumer`` if it doesn't say."""
+    """A dead message, storable, redacted. ``origin`` is empty if unknown, ``consumer`` if it doesn't say. One with
+    ``due_at`` is not dead: it is to be tried again then.
+
+    ``parts`` is what redaction took out, ``body_size`` how large the body came. ``held`` is the holding queue that has
+    the message in place of the row, ``held_on`` the id of its broker.
+    """
 
     dead_letter_id: uuid.UUID
     failure_id: uuid.UUID
@@ -54,44 +61,75 @@ class Captured:
     message_id: str
     headers: dict[str, str]
     body: bytes
+    body_size: int
+    parts: Parts
     search_text: str
     document: Any
     death: Death
     first_failed_at: datetime
     failed_at: datetime
+    due_at: datetime | None = None
+    retry_step: int = 0
+    held: str = ""
+    held_on: int | None = None
 
 
-def captured(headers: Mapping[str, str], body: bytes, destination: str, dialect: Dialect, now: datetime) -> Captured:
+def captured(
+    headers: Mapping[str, str], body: bytes, destination: str, dialect: Dialect, now: datetime, *, redactor: Redactor
+) -> Captured:
     """What was delivered from the dead-letter queue ``destination``, read as ours or as the broker's."""
     ours = envelope.read(headers)
     origin = _destination(ours.origin if ours else "") or _destination(dialect.origin(headers))
     failed_at = storable.moment(ours.failed_at, now) if ours else now
     foreign = _foreign_id(headers, destination, origin, dialect)
-    death = _death(ours) if ours else _death_by_broker(headers, dialect)
+    hidden = redactor.hide(storable.headers(headers), body)
+    death = unquoted(_death(ours) if ours else _death_by_broker(hidden.headers, dialect), hidden.quotes)
     message_id = storable.text((ours.message_id if ours else "") or headers.get("message-id", ""), 500)
     return Captured(
         dead_letter_id=_uuid(headers.get(envelope.DEAD_LETTER_ID)) or foreign,
         failure_id=_uuid(ours.failure_id if ours else "") or uuid.uuid5(foreign, "failure"),
         replay_id=replay_id(headers.get(envelope.REPLAY_ID, "")),
-        consumer=storable.text(headers.get(envelope.CONSUMER, ""), 50),
+        consumer=consumer_of(headers),
         origin=origin,
         destination=storable.text(destination, 500),
         message_id=message_id,
-        headers=storable.headers(headers),
-        body=body,
+        headers=unquoted_headers(hidden.headers, hidden.quotes),
+        body=hidden.body,
+        body_size=len(body),
+        parts=hidden.parts,
         search_text=storable.search_text(
-            body,
+            hidden.body,
             settings_now().search_text_bytes,
             death.error_type,
             death.error_message,
-            headers.get("correlation-id", "")[:255],
+            hidden.headers.get("correlation-id", "")[:255],
             message_id,
         ),
-        document=storable.document(body, MAX_DOCUMENT),
+        document=storable.document(hidden.body, MAX_DOCUMENT),
         death=death,
         first_failed_at=storable.moment(ours.first_failed_at, now) if ours else now,
         failed_at=failed_at,
+        due_at=ours.due_at if ours else None,
+        retry_step=storable.whole(ours.retry_step) if ours else 0,
     )
+
+
+def consumer_of(headers: Mapping[str, str]) -> str:
+    """The consumer that a message says it died of; empty if it doesn't say."""
+    return storable.text(headers.get(envelope.CONSUMER, ""), 50)
+
+
+def unquoted(death: Death, quotes: Quotes) -> Death:
+    """A death that quotes none of it."""
+    message, traceback = quotes.taken_out_of(death.error_message), quotes.taken_out_of(death.traceback)
+    return replace(death, error_message=message, traceback=traceback)
+
+
+def unquoted_headers(headers: Mapping[str, str], quotes: Quotes) -> dict[str, str]:
+    """Headers that quote none of it: those of ours that say why it died."""
+    # They are not sent again: nothing of them needs to be put back.
+    why = (envelope.ERROR_MESSAGE, envelope.TRACEBACK)
+    return {name: quotes.taken_out_of(value) if name in why else value for name, value in headers.items()}
 
 
 def replay_id(text: str) -> int | None:

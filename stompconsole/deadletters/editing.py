@@ -15,7 +15,7 @@ from django.db import transaction
 
 from stompconsole import audit
 from stompconsole.audit import Action
-from stompconsole.deadletters import selection, sendable, storable
+from stompconsole.deadletters import holding, redacting, sealing, selection, sendable, storable
 from stompconsole.deadletters.plans import PLAIN, Plan
 from stompconsole.deadletters.selection import Planned
 from stompconsole.models import DeadLetter, LetterEdit, ReplayItem
@@ -41,9 +41,9 @@ def editable(letter: DeadLetter) -> dict[str, str]:
 
 
 def text_of(letter: DeadLetter) -> str | None:
-    """The body as it can be changed in a form; None when it is no UTF-8 text, or too large."""
+    """The body as it can be changed in a form; None when it is no UTF-8 text, too large, or redacted whole."""
     body = bytes(letter.body)
-    if len(body) > MAX_BODY or b"\0" in body:
+    if len(body) > MAX_BODY or b"\0" in body or (letter.sealed is not None and body in redacting.WHOLE):
         return None
     try:
         return body.decode()
@@ -54,6 +54,8 @@ def text_of(letter: DeadLetter) -> str | None:
 def problems(letter: DeadLetter, change: Change) -> dict[str, str]:
     """What is wrong with a change, by ``body`` or ``headers``; empty when it can be sent."""
     found = {"headers": sendable.problem(change.headers), "body": _of_body(letter, change)}
+    if not any(found.values()):
+        found["body"] = sealing.misplaced(letter, change.headers, _body(letter, change))
     return {field: told for field, told in found.items() if told}
 
 
@@ -98,6 +100,8 @@ def edit_and_replay(
     letter = DeadLetter.objects.filter(pk=letter_id).first()
     if letter is None:
         return Planned(refusal="There is no such dead letter any more.")
+    if letter.held:
+        return Planned(refusal=f"It can't be edited. {holding.where(letter)}")
     if told := problems(letter, change):
         return Planned(refusal=" ".join(told.values()))
     planned = selection.replay_selected(
@@ -109,8 +113,7 @@ def edit_and_replay(
         dead_letter=letter,
         made_by=actor,
         reason=storable.text(reason, 200),
-        headers=_complete(letter, change),
-        body=bytes(letter.body) if change.body is None else change.body.encode(),
+        **sealing.of_edit(letter, _complete(letter, change), _body(letter, change)),
     )
     ReplayItem.objects.filter(replay=planned.replay, dead_letter=letter).update(edit=edit)
     _record(letter, change, edit, actor, remote_address)
@@ -121,6 +124,10 @@ def _complete(letter: DeadLetter, change: Change) -> dict[str, str]:
     """With the locked headers as they were: they tell how it is to be sent, content-length above all."""
     locked = {name: value for name, value in letter.headers.items() if sendable.is_locked(name)}
     return {**locked, **storable.headers(change.headers)}
+
+
+def _body(letter: DeadLetter, change: Change) -> bytes:
+    return bytes(letter.body) if change.body is None else change.body.encode()
 
 
 def _record(

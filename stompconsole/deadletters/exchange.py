@@ -26,9 +26,9 @@ from django.utils.dateparse import parse_datetime
 from stompconsole import audit
 from stompconsole.audit import Action
 from stompconsole.conf import settings_now
-from stompconsole.deadletters import grouping, storable, tallies, transitions
+from stompconsole.deadletters import concealing, grouping, sealing, storable, tallies, transitions
 from stompconsole.deadletters.captured import MAX_DOCUMENT
-from stompconsole.deadletters.grouping import Grouped
+from stompconsole.deadletters.redacting import Parts
 from stompconsole.models import Consumer, DeadLetter, DeadLetterState, Failure
 
 if TYPE_CHECKING:
@@ -78,12 +78,15 @@ def as_dict(row: DeadLetter) -> dict[str, Any]:
         "consumer": row.consumer_name,
         "state": row.state,
         "failed_at": row.failed_at,
+        **({"due_at": row.due_at} if row.state == DeadLetterState.SCHEDULED else {}),
         "first_failed_at": row.first_failed_at,
         "attempts": row.attempts,
         "replays": row.replays,
         **known,
         "headers": row.headers,
         **_body(bytes(row.body)),
+        **({"redacted": True} if row.sealed is not None else {}),
+        **({"held": row.held} if row.held else {}),
         "failures": [_failure(failure) for failure in row.failures.all()],
     }
 
@@ -145,6 +148,8 @@ def _parsed(line: str) -> dict[str, Any]:
         "replays": _count(found, "replays"),
         "headers": storable.headers(headers),
         "body": _bytes(found),
+        "redacted": found.get("redacted") is True,
+        "held": storable.text(_text(found, "held"), 500),
         "failures": [_read_failure(failure) for failure in failures],
     }
 
@@ -200,17 +205,21 @@ def _store(found: Sequence[dict[str, Any]], done: Imported) -> None:
     transitions.write_first()
     known = set(transitions.by_id(by_id.keys()).values_list("pk", flat=True))
     fresh = [row for pk, row in by_id.items() if pk not in known]
-    consumers = dict(Consumer.objects.filter(name__in={row["consumer"] for row in fresh}).values_list("name", "pk"))
-    groups = {row["id"]: _grouped(row, consumers.get(row["consumer"])) for row in fresh}
+    consumers = {
+        each.name: each
+        for each in Consumer.objects.select_related("broker").filter(name__in={row["consumer"] for row in fresh})
+    }
+    failures = {row["id"]: list(_failures(row)) for row in fresh}
+    letters = [_letter(row, consumers.get(row["consumer"])) for row in fresh]
+    for letter in letters:
+        concealing.conceal(letter, failures[letter.pk], sealing.redactor_of(letter.consumer))
+    groups = {letter.pk: grouping.of_letter(letter) for letter in letters}
     ids = grouping.ids_of(groups.values())
-    letters = [_letter(row, consumers, ids[groups[row["id"]].fingerprint.key]) for row in fresh]
+    for letter in letters:
+        letter.group_id = ids[groups[letter.pk].fingerprint.key]
     DeadLetter.objects.bulk_create(sorted(letters, key=lambda letter: letter.pk))
-    failures = [
-        Failure(pk=failure.pop("id"), dead_letter_id=row["id"], **failure)
-        for row in fresh
-        for failure in row["failures"]
-    ]
-    Failure.objects.bulk_create(sorted(failures, key=lambda failure: failure.pk), ignore_conflicts=True)
+    told = [failure for some in failures.values() for failure in some]
+    Failure.objects.bulk_create(sorted(told, key=lambda failure: failure.pk), ignore_conflicts=True)
     tallies.add(Counter(map(tallies.cell, letters)))
     done.created += len(letters)
     done.known += len(found) - len(letters)
@@ -222,33 +231,25 @@ def _failures(row: dict[str, Any]) -> Iterator[Failure]:
         yield Failure(pk=failure["id"], dead_letter_id=row["id"], **fields)
 
 
-def _grouped(row: dict[str, Any], consumer_id: int | None) -> Grouped:
-    return grouping.group_of(
-        consumer_id=consumer_id,
-        consumer_name=row["consumer"],
-        error_type=row["error_type"],
-        error_message=row["error_message"],
-        traceback=row["traceback"],
-        handler=row["handler"],
-        at=row["failed_at"],
-    )
-
-
-def _letter(row: dict[str, Any], consumers: dict[str, int], group_id: int) -> DeadLetter:
+def _letter(row: dict[str, Any], consumer: Consumer | None) -> DeadLetter:
     now = timezone.now()
     texts = {name: row[name] for name in _TEXTS}
     words = (row["error_type"], row["error_message"], row["correlation_id"], row["message_id"])
     return DeadLetter(
         pk=row["id"],
-        consumer_id=consumers.get(row["consumer"]),
+        consumer=consumer,
         consumer_name=row["consumer"],
-        group_id=group_id,
         day=grouping.day_of(row["failed_at"]),
         state=DeadLetterState.DEAD,
         state_at=now,
         headers=row["headers"],
         body=row["body"],
         body_size=len(row["body"]),
+        # Its markers came without what they stand for: it must not be sent with them.
+        sealed=sealing.seal(Parts(lost=True)) if row["redacted"] else None,
+        # Its message may be there still; sent without its body it must not be.
+        held=row["held"],
+        held_on=consumer.broker if consumer is not None and row["held"] else None,
         search_text=storable.search_text(row["body"], settings_now().search_text_bytes, *words),
         document=storable.document(row["body"], MAX_DOCUMENT),
         attempts=row["attempts"],

@@ -15,7 +15,15 @@ from stompconsole.deadletters import plans, selection
 from stompconsole.deadletters.filters import Filters
 from stompconsole.deadletters.plans import Plan
 from stompconsole.delivery.specs import Purpose, SubscriptionState
-from stompconsole.models import DeadLetter, DeadLetterState, Expected, FailureGroup, ReplayState, Subscription
+from stompconsole.models import (
+    DeadLetter,
+    DeadLetterState,
+    Expected,
+    FailureGroup,
+    ReplayState,
+    Subscription,
+    open_breakers,
+)
 
 REASON = "expected"
 
@@ -71,8 +79,10 @@ def _is_due(group: FailureGroup, now: datetime) -> bool:
 
 
 def _is_healthy(group: FailureGroup, now: datetime) -> bool:
-    """Whether its consumer runs, and has not failed so for a while."""
+    """Whether its consumer runs, none of its breakers is open, and has not failed so for a while."""
     if group.consumer is None or group.consumer.paused or group.last_failed_at > now - QUIET:
         return False
+    slots = Subscription.objects.filter(consumer=group.consumer)
     running = Q(state=SubscriptionState.RUNNING.value, purpose=Purpose.CONSUME.value)
-    return Subscription.objects.filter(running, consumer=group.consumer).exclude(worker=None).exists()
+    # One open breaker of several is enough: what is downstream is the same for all slots.
+    return slots.filter(running).exclude(worker=None).exists() and not slots.filter(open_breakers()).exists()

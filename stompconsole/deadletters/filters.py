@@ -93,9 +93,9 @@ class Filters:
                 told.append(f"{name} {text!r} is no time: write 2026-11-23, 2026-11-23T14:00, or 90m, 24h, 7d back.")
         return (*told, *searching.problems(self.text))
 
-    def frozen(self, as_of: datetime) -> QuerySet[DeadLetter]:
-        """What matches and has been dead without a break since ``as_of``: never more than was dead then."""
-        return self.queryset().filter(state=DeadLetterState.DEAD, state_at__lte=as_of)
+    def frozen(self, as_of: datetime, state: DeadLetterState = DeadLetterState.DEAD) -> QuerySet[DeadLetter]:
+        """What matches and has been dead (or in ``state``) without a break since ``as_of``: never more than then."""
+        return self.queryset().filter(state=state, state_at__lte=as_of)
 
     def describe(self) -> str:
         """In words, for the record of what was chosen."""
@@ -142,22 +142,30 @@ class Preview:
     without_consumer: int
     to_everyone: tuple[str, ...] = ()
 
+    @property
+    def has_origins(self) -> bool:
+        """Whether anything of it can go back to where it came from; nothing at all can as well."""
+        return self.without_origin < self.count or not self.count
 
-def preview(filters: Filters) -> Preview:
-    """Count what a replay or discard of all that match would touch, now. Three queries, and another one for topics."""
+
+def preview(filters: Filters, state: DeadLetterState = DeadLetterState.DEAD) -> Preview:
+    """Count what an act on all that match and are in ``state`` would touch, now. Three queries, and another one for
+    topics."""
     as_of = timezone.now()
-    return _preview(filters.frozen(as_of), as_of)
+    return _preview(filters.frozen(as_of, state), as_of)
 
 
-def preview_of(ids: list[uuid.UUID]) -> Preview:
+def preview_of(ids: list[uuid.UUID], state: DeadLetterState = DeadLetterState.DEAD) -> Preview:
     """The same for dead letters chosen one by one."""
     as_of = timezone.now()
-    return _preview(frozen_of(ids, as_of), as_of)
+    return _preview(frozen_of(ids, as_of, state), as_of)
 
 
-def frozen_of(ids: list[uuid.UUID], as_of: datetime) -> QuerySet[DeadLetter]:
-    """Those of these that have been dead without a break since ``as_of``."""
-    return DeadLetter.objects.filter(pk__in=ids, state=DeadLetterState.DEAD, state_at__lte=as_of)
+def frozen_of(
+    ids: list[uuid.UUID], as_of: datetime, state: DeadLetterState = DeadLetterState.DEAD
+) -> QuerySet[DeadLetter]:
+    """Those of these that have been dead (or in ``state``) without a break since ``as_of``."""
+    return DeadLetter.objects.filter(pk__in=ids, state=state, state_at__lte=as_of)
 
 
 def _preview(rows: QuerySet[DeadLetter], as_of: datetime) -> Preview:

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from stompconsole.deadletters import operations, storable, transitions
 from stompconsole.deadletters.plans import Plan
-from stompconsole.models import DeadLetter, DeadLetterState, FailureGroup, Replay, ReplayItem, ReplayItemState
+from stompconsole.models import Consumer, DeadLetter, DeadLetterState, FailureGroup, Replay, ReplayItem, ReplayItemState
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -35,6 +35,7 @@ def begin(selection: str, reason: str, actor: User | None, plan: Plan, group: Fa
         created_by=actor,
         group=group,
         destination=plan.destination,
+        unknown_to=plan.unknown_to,
         rate=plan.rate,
         canary=list(plan.canary),
         stop_above_percent=plan.stop_above_percent,
@@ -44,8 +45,20 @@ def begin(selection: str, reason: str, actor: User | None, plan: Plan, group: Fa
     )
 
 
+def begin_retries(selection: str, actor: User | None) -> Replay:
+    """The row of a replay of what is scheduled, that somebody asks for."""
+    return Replay.objects.create(selection=selection[:500], created_by=actor, scheduled=True)
+
+
+def begin_routine(selection: str, consumer: Consumer | None) -> Replay:
+    """The row of a replay of what is scheduled and due, of one consumer."""
+    return Replay.objects.create(selection=selection[:500], scheduled=True, routine=True, consumer=consumer)
+
+
 def freeze(replay: Replay, choices: Iterable[QuerySet[DeadLetter]]) -> int:
-    """Make what is dead among ``choices`` the items of ``replay``; returns how many there are."""
+    """Make what is dead among ``choices``, or scheduled if it is a replay of that, the items of ``replay``; returns
+    how many there are."""
+    state = state_of(replay)
     for rows in choices:
         _insert_items(replay, rows)
     items = ReplayItem.objects.filter(replay=replay)
@@ -53,12 +66,19 @@ def freeze(replay: Replay, choices: Iterable[QuerySet[DeadLetter]]) -> int:
     transitions.lock(frozen)
     # Discarded, or sent and back, between the reading and the lock: not ours any more.
     states = frozen.values_list("pk", "state").iterator(chunk_size=2_000)
-    for ids in _portions([pk for pk, state in states if state != DeadLetterState.DEAD]):
+    for ids in _portions([pk for pk, found in states if found != state]):
         items.filter(dead_letter_id__in=ids).delete()
     replay.total = transitions.turn(frozen, DeadLetterState.REPLAYING, timezone.now())
     replay.save(update_fields=["total"])
-    FailureGroup.objects.filter(pk__in=items.order_by().values("group").distinct()).update(last_replay=replay)
+    if not replay.scheduled:
+        # Retries that are due now and then would hide what became of a person's replay.
+        FailureGroup.objects.filter(pk__in=items.order_by().values("group").distinct()).update(last_replay=replay)
     return replay.total
+
+
+def state_of(replay: Replay) -> DeadLetterState:
+    """The state of what a replay is made of."""
+    return DeadLetterState.SCHEDULED if replay.scheduled else DeadLetterState.DEAD
 
 
 def by_id(ids: Sequence[uuid.UUID]) -> Iterator[QuerySet[DeadLetter]]:
@@ -69,6 +89,11 @@ def by_id(ids: Sequence[uuid.UUID]) -> Iterator[QuerySet[DeadLetter]]:
 def dead_by_id(ids: Sequence[uuid.UUID]) -> Iterator[QuerySet[DeadLetter]]:
     """Those of them that are dead."""
     return (rows.filter(state=DeadLetterState.DEAD) for rows in by_id(ids))
+
+
+def scheduled_by_id(ids: Sequence[uuid.UUID]) -> Iterator[QuerySet[DeadLetter]]:
+    """Those of them that are to be tried again."""
+    return (rows.filter(state=DeadLetterState.SCHEDULED) for rows in by_id(ids))
 
 
 def _insert_items(replay: Replay, rows: QuerySet[DeadLetter]) -> None:

@@ -111,8 +111,8 @@ def group_the_rest() -> int:
 @transaction.atomic
 def _group(rows: QuerySet[DeadLetter]) -> int:
     transitions.lock(rows)
-    letters = list(rows.filter(group=None).defer("body", "headers", "search_text"))
-    grouped = {letter.pk: _of_letter(letter) for letter in letters}
+    letters = list(rows.filter(group=None).defer("body", "headers", "search_text", "sealed"))
+    grouped = {letter.pk: of_letter(letter) for letter in letters}
     ids = ids_of(grouped.values())
     group_ids = {pk: ids[failure.fingerprint.key] for pk, failure in grouped.items()}
     for letter in letters:
@@ -128,7 +128,8 @@ def _group(rows: QuerySet[DeadLetter]) -> int:
     return len(letters)
 
 
-def _of_letter(letter: DeadLetter) -> Grouped:
+def of_letter(letter: DeadLetter) -> Grouped:
+    """What group a dead letter belongs to."""
     return group_of(
         consumer_id=letter.consumer_id,
         consumer_name=letter.consumer_name,

@@ -29,10 +29,11 @@ CANARY = (1, 5, 25)
 class Plan:
     """``rate`` in messages a second, None for no limit; ``canary`` sizes of the first steps, each waits for the
     outcomes of all before the next; ``stop_above_percent`` of known outcomes that failed again, None for no rule;
-    ``destination`` empty for where each came from; ``start_at`` aware, None for now; ``edits`` are made to each
-    message when it is sent."""
+    ``destination`` empty for where each came from, ``unknown_to`` where those go whose origin is not known, empty for
+    nowhere; ``start_at`` aware, None for now; ``edits`` are made to each message when it is sent."""
 
     destination: str = ""
+    unknown_to: str = ""
     rate: float | None = None
     canary: tuple[int, ...] = ()
     stop_above_percent: float | None = None
@@ -44,6 +45,7 @@ class Plan:
         """In words, for the record; empty when nothing is out of the ordinary. Of edits without their values."""
         parts = [
             f"to {self.destination}" if self.destination else "",
+            f"what has no known origin to {self.unknown_to}" if self.unknown_to else "",
             f"at most {self.rate:g} a second" if self.rate is not None else "",
             f"first {', then '.join(map(str, self.canary))}" if self.canary else "",
             f"stopping above {self.stop_above_percent:g} % failed again" if self.stop_above_percent is not None else "",
@@ -67,16 +69,17 @@ class ReadPlan:
 
 
 def read(query: Mapping[str, str], now: datetime | None = None) -> ReadPlan:
-    """From ``request.POST`` or a dict: ``destination``, ``rate``, ``canary`` (``1, 5, 25``), ``stop_above``,
-    ``stop_on_same`` (any text), ``start_at`` (ISO 8601; without a zone it is the current one), ``edits`` (JSON,
-    see ``operations``). Empty means none."""
+    """From ``request.POST`` or a dict: ``destination``, ``unknown_to``, ``rate``, ``canary`` (``1, 5, 25``),
+    ``stop_above``, ``stop_on_same`` (any text), ``start_at`` (ISO 8601; without a zone the current one), ``edits``
+    (JSON, see ``operations``). Empty means none."""
     problems: dict[str, str] = {}
 
     def field(name: str) -> str:
         return query.get(name, "").strip()
 
     plan = Plan(
-        destination=_destination(field("destination"), problems),
+        destination=_destination("destination", field("destination"), problems),
+        unknown_to=_destination("unknown_to", field("unknown_to"), problems),
         rate=rate(field("rate"), problems),
         canary=_canary(field("canary"), problems),
         stop_above_percent=_percent(field("stop_above"), problems),
@@ -98,12 +101,12 @@ def rate(text: str, problems: dict[str, str]) -> float | None:
     return number
 
 
-def _destination(text: str, problems: dict[str, str]) -> str:
+def _destination(name: str, text: str, problems: dict[str, str]) -> str:
     if text:
         try:
             validate_destination(text)
         except ValidationError as error:
-            problems["destination"] = f"{text!r}: {' '.join(error.messages)}"
+            problems[name] = f"{text!r}: {' '.join(error.messages)}"
     return text
 
 

@@ -6,8 +6,9 @@ still write what it knows: states of items only change from the state that is ex
 
 from __future__ import annotations
 
+import enum
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 
@@ -23,9 +24,10 @@ from stompconsole.deadletters import reach, storable, transitions, versions
 from stompconsole.deadletters.judging import Course, Outcomes, Rules, judge
 from stompconsole.deadletters.operations import Message, Refusal
 from stompconsole.deadletters.outcomes import progress
+from stompconsole.delivery.envelope import Earlier
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import ConfigurationError
-from stompconsole.models import Broker, Consumer, Replay, ReplayItem, ReplayItemState, ReplayState
+from stompconsole.models import Broker, Consumer, DeadLetter, Replay, ReplayItem, ReplayItemState, ReplayState
 
 PORTION = 200
 """Items sent before their receipts are waited for."""
@@ -37,7 +39,10 @@ MAX_NOTE = 2_000
 """Characters of a broker's words that are kept."""
 
 CONSUMER_DELETED = "Its consumer has been deleted: which broker to send it to is not known."
-NO_ORIGIN = "Where it came from is not known: the broker did not say when it dead-lettered it."
+NO_ORIGIN = (
+    "Where it came from is not known, since the broker did not say when it dead-lettered it, and the plan names no"
+    " destination for such messages."
+)
 
 # A cancelled one whose lease was not given back has items its worker has not given back either.
 _UNFINISHED = Q(state__in=(ReplayState.WAITING, ReplayState.RUNNING)) | Q(
@@ -48,7 +53,8 @@ _UNFINISHED = Q(state__in=(ReplayState.WAITING, ReplayState.RUNNING)) | Q(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
     """One dead letter to be sent again, with the headers it was captured with. ``wanted`` is the subscription of
-    ``consumer`` that it came by; ``in_doubt``: it was sent before, and the broker may have it."""
+    ``consumer`` that it came by; ``in_doubt``: it was sent before, and the broker may have it; ``earlier`` is what a
+    retry goes on from."""
 
     item_id: int
     dead_letter_id: uuid.UUID
@@ -56,29 +62,47 @@ class Outgoing:
     consumer: str
     wanted: Wanted
     in_doubt: bool
+    earlier: Earlier | None = None
     headers: dict[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A holding queue, where messages wait whose bodies are not stored."""
+
+    broker: BrokerSpec
+    destination: str
 
 
 @dataclass(slots=True, kw_only=True)
 class Portion:
     """The next items. ``last_item`` is 0 when there are none; ``unsendable`` says why by dead letter,
-    ``trouble`` why by name of a broker that can't be used as its row stands."""
+    ``trouble`` why by name of a broker that can't be used as its row stands. ``held`` is where others of them wait."""
 
     last_item: int = 0
     outgoing: list[Outgoing] = field(default_factory=list)
     unsendable: dict[uuid.UUID, str] = field(default_factory=dict)
     trouble: dict[str, str] = field(default_factory=dict)
+    held: set[Held] = field(default_factory=set)
 
 
-def take(worker_id: uuid.UUID, lease_s: float, carrying: Collection[int]) -> int | None:
+class Lane(enum.Enum):
+    """Replays by who is behind them. Each lane is carried out beside the other, so that retries that are due never
+    wait behind a long replay."""
+
+    ASKED_FOR = "asked for"
+    SCHEDULED = "scheduled"
+
+
+def take(worker_id: uuid.UUID, lease_s: float, carrying: Collection[int], lane: Lane = Lane.ASKED_FOR) -> int | None:
     """Take a replay that nobody carries out, or whose worker has let its lease run out; None if there is none.
 
     ``carrying`` are those that this worker carries out now.
     """
     free = Q(lease_until=None) | Q(lease_until__lt=Now()) | Q(worker=None) | Q(worker_id=worker_id)
     due = Q(start_at=None) | Q(start_at__lte=Now())
-    unclaimed = Replay.objects.filter(_UNFINISHED, free, due).exclude(pk__in=carrying)
+    unclaimed = Replay.objects.filter(_UNFINISHED, free, due, scheduled=lane is Lane.SCHEDULED).exclude(pk__in=carrying)
     for pk in unclaimed.order_by("pk").values_list("pk", flat=True)[:10]:
         lease_until = Now() + timedelta(seconds=lease_s)
         if Replay.objects.filter(_UNFINISHED, free, pk=pk).update(worker_id=worker_id, lease_until=lease_until):
@@ -119,22 +143,24 @@ def portion(replay_id: int, after_item: int, without: Collection[str], most: int
     of the brokers in ``without``. Empty once the replay is not running any more. They are taken to be sent from now
     on: whoever is given one of them again may be sending it a second time."""
     chosen = _next_items(replay_id, after_item, without, most)
-    related = ("replay", "edit", "dead_letter__consumer__broker")
-    items = ReplayItem.objects.filter(pk__in=chosen).select_related(*related).order_by("pk")
-    result = Portion(last_item=chosen[-1] if chosen else 0)
+    return portion_of(ReplayItem.objects.filter(pk__in=chosen), Portion(last_item=chosen[-1] if chosen else 0), {})
+
+
+def portion_of(items: QuerySet[ReplayItem], result: Portion, bodies: Mapping[uuid.UUID, bytes]) -> Portion:
+    """These items as they are to be sent; ``bodies`` are those that their rows do not have."""
+    related = ("replay", "edit", "dead_letter__consumer__broker", "dead_letter__held_on")
     specs: dict[int, BrokerSpec] = {}
-    for item in items:
+    for item in items.select_related(*related).order_by("pk"):
         dead_letter = item.dead_letter
         if dead_letter.consumer is None:
             result.unsendable[dead_letter.pk] = CONSUMER_DELETED
-        elif not (item.replay.destination or dead_letter.origin):
+        elif not (item.replay.destination or dead_letter.origin or item.replay.unknown_to):
             result.unsendable[dead_letter.pk] = NO_ORIGIN
+        elif dead_letter.held and dead_letter.pk not in bodies:
+            where = _spec(dead_letter.held_on or dead_letter.consumer.broker, specs, result)
+            result.held |= {Held(broker=where, destination=dead_letter.held)} if where is not None else set()
         elif (broker := _spec(dead_letter.consumer.broker, specs, result)) is not None:
-            match versions.to_send(item):
-                case Refusal(reason=reason):
-                    result.unsendable[dead_letter.pk] = reason
-                case message:
-                    result.outgoing.append(_outgoing(item, dead_letter.consumer, broker, message))
+            _add(result, item, dead_letter.consumer, broker, bodies.get(dead_letter.pk))
     _begin([message.item_id for message in result.outgoing])
     return result
 
@@ -171,6 +197,21 @@ def _spec(broker: Broker, specs: dict[int, BrokerSpec], result: Portion) -> Brok
     return specs[broker.pk]
 
 
+def _add(result: Portion, item: ReplayItem, consumer: Consumer, broker: BrokerSpec, held: bytes | None) -> None:
+    match _to_send(item, held):
+        case Refusal(reason=reason):
+            result.unsendable[item.dead_letter_id] = reason
+        case message:
+            result.outgoing.append(_outgoing(item, consumer, broker, message))
+
+
+def _to_send(item: ReplayItem, held: bytes | None) -> Message | Refusal:
+    try:
+        return versions.to_send(item, held)
+    except ConfigurationError as error:
+        return Refusal(reason=str(error))
+
+
 def _outgoing(item: ReplayItem, consumer: Consumer, broker: BrokerSpec, message: Message) -> Outgoing:
     return Outgoing(
         item_id=item.pk,
@@ -179,14 +220,24 @@ def _outgoing(item: ReplayItem, consumer: Consumer, broker: BrokerSpec, message:
         consumer=consumer.name,
         wanted=_wanted(item, consumer),
         in_doubt=bool(item.note) or item.begun_at is not None,
+        earlier=_earlier(item.dead_letter) if item.replay.scheduled else None,
         headers=dict(message.headers),
         body=message.body,
     )
 
 
+def _earlier(dead_letter: DeadLetter) -> Earlier:
+    return Earlier(
+        attempts=dead_letter.attempts,
+        retry_step=dead_letter.retry_step,
+        first_failed_at=dead_letter.first_failed_at or dead_letter.failed_at,
+    )
+
+
 def _wanted(item: ReplayItem, consumer: Consumer) -> Wanted:
-    if item.replay.destination:
-        return Wanted(destination=item.replay.destination, prefetch=1)
+    named = item.replay.destination or ("" if item.dead_letter.origin else item.replay.unknown_to)
+    if named:
+        return Wanted(destination=named, prefetch=1)
     return reach.subscription(consumer, item.dead_letter.origin)
 
 
@@ -264,8 +315,10 @@ def finish(replay_id: int, worker_id: uuid.UUID, worker_name: str) -> bool:
     done = running.exclude(items__state=ReplayItemState.WAITING)
     if not done.update(state=ReplayState.DONE, finished_at=timezone.now(), worker=None, lease_until=None, note=""):
         return False
-    counts = asdict(progress(Replay.objects.get(pk=replay_id)))
-    audit.record(Action.REPLAY_DONE, f"replay {replay_id}", actor=None, actor_name=worker_name, data=counts)
+    replay = Replay.objects.get(pk=replay_id)
+    if not replay.routine:
+        counts = asdict(progress(replay))
+        audit.record(Action.REPLAY_DONE, f"replay {replay_id}", actor=None, actor_name=worker_name, data=counts)
     return True
 
 

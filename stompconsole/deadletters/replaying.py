@@ -20,18 +20,20 @@ from channels.db import database_sync_to_async
 from django.db import Error
 
 from stompconsole.conf import settings_now
-from stompconsole.deadletters import doubts, replay_rows
+from stompconsole.deadletters import doubts, due, replay_rows
+from stompconsole.deadletters.held_replaying import HeldReplaying
 from stompconsole.deadletters.judging import Course
 from stompconsole.deadletters.pacing import Pace
-from stompconsole.deadletters.replay_rows import Orders
+from stompconsole.deadletters.replay_rows import Held, Lane, Orders, Portion
 from stompconsole.deadletters.resending import Resender, Results
 from stompconsole.delivery.sender import Senders
 from stompconsole.models import ReplayState
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 4
-"""Replays one worker carries out at the same time."""
+AT_ONCE = {Lane.ASKED_FOR: 4, Lane.SCHEDULED: 16}
+"""Replays one worker carries out at the same time. Of retries there is one for each consumer that has some, and one
+whose broker is away must not keep the others from being sent in time."""
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
@@ -60,7 +62,7 @@ class ReplayEngine:
         self._worker_name = worker_name
         self._senders = senders
         self._wake = asyncio.Event()
-        self._carrying: dict[int, asyncio.Task[None]] = {}
+        self._carrying: dict[Lane, set[int]] = {lane: set() for lane in Lane}
 
     def nudge(self) -> None:
         """Look for replays now instead of at the next poll. From the event loop's thread."""
@@ -72,23 +74,40 @@ class ReplayEngine:
             while not stop.is_set():
                 # Cleared before the look: a nudge that comes later is seen at the next turn.
                 self._wake.clear()
-                if (replay_id := await self._take()) is None:
-                    await _rest(settings_now().poll_interval_s, stop, self._wake)
-                    continue
-                run = _Run(replay_id, self._worker_id, self._worker_name, self._senders, stop)
-                task = group.create_task(run.carry_out(), name=f"replay {replay_id}")
-                self._carrying[replay_id] = task
-                task.add_done_callback(partial(self._ended, replay_id))
+                pause_s = await self._gather()
+                if not [lane for lane in Lane if await self._began(lane, group, stop)]:
+                    await _rest(pause_s, stop, self._wake)
 
-    def _ended(self, replay_id: int, _task: asyncio.Task[None]) -> None:
-        del self._carrying[replay_id]
+    async def _gather(self) -> float:
+        """Make replays of the retries that are due; how long to rest before the next look."""
+        poll_s = settings_now().poll_interval_s
+        try:
+            next_s = await _in_database(due.gather)
+        except Error as error:
+            logger.warning("retries that are due can't be looked for: %s", error)
+            return poll_s
+        return poll_s if next_s is None else min(poll_s, next_s)
+
+    async def _began(self, lane: Lane, group: asyncio.TaskGroup, stop: asyncio.Event) -> bool:
+        """Whether there was another replay to carry out."""
+        if (replay_id := await self._take(lane)) is None:
+            return False
+        run = _Run(replay_id, self._worker_id, self._worker_name, self._senders, stop)
+        task = group.create_task(run.carry_out(), name=f"replay {replay_id}")
+        self._carrying[lane].add(replay_id)
+        task.add_done_callback(partial(self._ended, lane, replay_id))
+        return True
+
+    def _ended(self, lane: Lane, replay_id: int, _task: asyncio.Task[None]) -> None:
+        self._carrying[lane].discard(replay_id)
         self._wake.set()
 
-    async def _take(self) -> int | None:
-        if len(self._carrying) >= AT_ONCE:
+    async def _take(self, lane: Lane) -> int | None:
+        carrying = tuple(self._carrying[lane])
+        if len(carrying) >= AT_ONCE[lane]:
             return None
         try:
-            return await _in_database(replay_rows.take, self._worker_id, settings_now().lease_s, tuple(self._carrying))
+            return await _in_database(replay_rows.take, self._worker_id, settings_now().lease_s, carrying, lane)
         except Error as error:
             logger.warning("replays can't be looked for: %s", error)
             return None
@@ -105,6 +124,8 @@ class _Run:
         self._worker_name = worker_name
         self._stop = stop
         self._resender = Resender(replay_id, senders, stop)
+        self._held_replaying = HeldReplaying(replay_id, senders)
+        self._held: set[Held] = set()
         self._lease_s = settings_now().lease_s
         self._held_until = time.monotonic() + self._lease_s
         self._state: ReplayState | None = ReplayState.RUNNING
@@ -118,7 +139,8 @@ class _Run:
         self._course: Course | None = None
 
     @property
-    def _may_send(self) -> bool:
+    def may_send(self) -> bool:
+        """Whether it is running, and this worker's."""
         held = self._state is ReplayState.RUNNING and time.monotonic() < self._held_until
         return held and not self._stop.is_set()
 
@@ -131,7 +153,7 @@ class _Run:
             logger.warning("replay %d waits for the database: %s", self._replay_id, error)
         keeper = asyncio.create_task(self._keep_lease())
         try:
-            while self._may_send and not await self._went_through():
+            while self.may_send and not await self._went_through():
                 pass
         finally:
             keeper.cancel()
@@ -141,7 +163,7 @@ class _Run:
         """Once from the first waiting item to the last; true when the replay is done."""
         try:
             began_at = self._resume_at
-            trouble = await self._send_waiting()
+            trouble = await self._send_waiting() or await self._held_replaying.send(self._held, self)
             if not trouble and began_at:
                 return False
             if not trouble and await _in_database(
@@ -159,29 +181,36 @@ class _Run:
         """Send what is waiting, from where the last trouble was; by broker what stood in the way."""
         trouble: dict[str, str] = {}
         after_item, self._resume_at = self._resume_at, 0
-        while self._may_send:
-            if not (most := await self._allowance()):
+        self._held = set()
+        while self.may_send:
+            if not (most := await self.allowance()):
                 continue
             portion = await self._rows(replay_rows.portion, after_item, tuple(trouble), most)
             if not portion.last_item:
                 break
             after_item = portion.last_item
-            self._pace.spend(len(portion.outgoing))
-            # Once more: reading may have taken longer than the lease, and another worker be at it.
-            results = await self._resender.send(portion.outgoing) if self._may_send else Results()
+            self._held |= portion.held
+            results = await self.send_portion(portion)
             if new_trouble := portion.trouble | results.trouble:
                 trouble |= new_trouble
                 # One queue that is full blocks its broker's sender: next time those behind it have their turn.
                 self._resume_at = results.stuck_at or after_item
             elif results.sent and not trouble:
                 self._held_up = False
-            await self._write_down(results, portion.unsendable)
         return trouble
 
-    async def _allowance(self) -> int:
+    async def send_portion(self, portion: Portion) -> Results:
+        """Send, and write down what came of it."""
+        self._pace.spend(len(portion.outgoing))
+        # Once more: reading may have taken longer than the lease, and another worker be at it.
+        results = await self._resender.send(portion.outgoing) if self.may_send else Results()
+        await self._write_down(results, portion.unsendable)
+        return results
+
+    async def allowance(self) -> int:
         """How many may be sent now; 0 when none may, after a rest."""
         await self._judge()
-        if not self._may_send:
+        if not self.may_send:
             return 0
         limit = self._course.may_send if self._course is not None else None
         if limit == 0:

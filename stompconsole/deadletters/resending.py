@@ -213,6 +213,7 @@ class Resender:
             replay_id=replay_id,
             consumer="" if own else message.consumer,
         )
+        headers.update(message.earlier.headers() if message.earlier is not None else {})
         headers.update(way.dialect.send_headers(destination))
         if "content-length" in message.headers:
             # Mirrored: its presence tells a Java receiver bytes from text. The sender gives it its value.

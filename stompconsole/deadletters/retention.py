@@ -18,13 +18,15 @@ from stompconsole import audit
 from stompconsole.audit import Action
 from stompconsole.deadletters import tallies, transitions
 from stompconsole.deadletters.selection import undo_possible_since
-from stompconsole.models import Consumer, DeadLetter, DeadLetterState
+from stompconsole.models import Consumer, DeadLetter, DeadLetterState, Replay, ReplayState
 
 PROCESSED_KEPT = timedelta(days=30)
 ROWS_PER_TRANSACTION = 500
 
 _AT_REST = (DeadLetterState.DEAD, DeadLetterState.DISCARDED, DeadLetterState.PROCESSED)
 """States in which nothing is about to happen to a dead letter."""
+
+_OVER = (ReplayState.DONE, ReplayState.CANCELLED)
 
 _Edge = tuple[datetime, uuid.UUID]
 
@@ -104,5 +106,9 @@ def _delete_some(rows: QuerySet[DeadLetter]) -> int:
     # Under the lock once more: one of them may have been brought back. Only ids, or the bodies come along.
     still_old = rows.filter(pk__in=ids).order_by().only("pk")
     tallies.going(still_old)
+    routine = Replay.objects.filter(routine=True, state__in=_OVER, items__dead_letter__in=ids)
+    replays = list(routine.order_by().values_list("pk", flat=True).distinct())
     still_old.delete()
+    # Of retries there may be a replay each second, which tells of nothing once its messages are gone.
+    Replay.objects.filter(pk__in=replays, items=None).delete()
     return len(ids)

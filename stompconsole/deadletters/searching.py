@@ -18,6 +18,7 @@ from django.db.models import Q, QuerySet, Value
 from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import StrIndex, Substr
 
+from stompconsole.conf import settings_now
 from stompconsole.deadletters.json_text import MOST_STEPS, steps
 from stompconsole.deadletters.storable import SEPARATOR
 from stompconsole.models import DeadLetter, postgres
@@ -26,6 +27,7 @@ SCANS_TEXT = (
     "Text is searched row by row here, which takes long among many: the extension pg_trgm is not there."
     f" A superuser runs {postgres.EXTENSION}; then: manage.py deadletters index"
 )
+NO_BODIES = 'Bodies are not stored (STOMPCONSOLE["STORE_BODIES"]): body: and json: find none captured since.'
 TERMS = ("header", "json", "error", "body", "id", "attempts", "replayed")
 HELP = "words, or terms: header:name=value, json:order.id=4711, error:…, body:…, id:…, attempts:>=3, replayed:yes"
 
@@ -56,8 +58,10 @@ def problems(text: str) -> tuple[str, ...]:
 
 def told_of(text: str) -> tuple[str, ...]:
     """What is to be known of how a search goes here, a sentence each."""
-    by_text = any(term.name in {"words", "error", "body"} for term in parse(text))
-    return (SCANS_TEXT,) if by_text and postgres.scans_text(connections[DeadLetter.objects.db]) else ()
+    names = {term.name for term in parse(text)}
+    by_text = names & {"words", "error", "body"} and postgres.scans_text(connections[DeadLetter.objects.db])
+    in_bodies = names & {"body", "json"} and not settings_now().store_bodies
+    return (*((SCANS_TEXT,) if by_text else ()), *((NO_BODIES,) if in_bodies else ()))
 
 
 def search(rows: QuerySet[DeadLetter], text: str) -> QuerySet[DeadLetter]:

@@ -11,18 +11,18 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils import timezone
 
-from stompconsole import audit
 from stompconsole.audit import Action
 from stompconsole.conf import settings_now
 from stompconsole.deadletters import freezing, storable, transitions
+from stompconsole.deadletters.acting import AUDITED_IDS, By, chosen_ids, grown, record
 from stompconsole.deadletters.filters import Filters, Group, Preview, preview, preview_of
 from stompconsole.deadletters.plans import PLAIN, Plan
-from stompconsole.models import Consumer, DeadLetter, Replay
+from stompconsole.models import DeadLetter, Replay
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -43,8 +43,6 @@ __all__ = [
     "undo_discard_of",
     "undo_possible_since",
 ]
-
-_AUDITED_IDS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,20 +65,6 @@ class Discarded:
     refusal: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _By:
-    """Who acts, why and from where."""
-
-    actor: User | None
-    reason: str = ""
-    remote_address: str | None = None
-    actor_name: str = ""
-
-    @property
-    def name(self) -> str:
-        return self.actor.get_username() if self.actor is not None else self.actor_name or "the system"
-
-
 @transaction.atomic
 def replay_selected(
     ids: Iterable[uuid.UUID],
@@ -91,16 +75,16 @@ def replay_selected(
     plan: Plan = PLAIN,
 ) -> Planned:
     """Have these dead letters sent again. What is not dead, or in an active replay, is skipped."""
-    by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address)
-    wanted = _wanted(ids)
+    by = By(actor=actor, reason=storable.text(reason), remote_address=remote_address)
+    wanted = chosen_ids(ids)
     words = f"{len(wanted)} selected" if len(wanted) != 1 else f"dead letter {wanted[0]}"
     replay = freezing.begin(words, by.reason, actor, plan)
     chosen = freezing.freeze(replay, freezing.dead_by_id(wanted))
     if not chosen:
         return _refuse(Planned(skipped=len(wanted), refusal=_NONE_LEFT))
     data = {"replay": replay.pk, "chosen": chosen, "plan": plan.describe()}
-    data["ids"] = [str(pk) for pk in wanted[:_AUDITED_IDS]]
-    _record(Action.REPLAY_CREATED, f"{chosen} dead letters", by, data)
+    data["ids"] = [str(pk) for pk in wanted[:AUDITED_IDS]]
+    record(Action.REPLAY_CREATED, f"{chosen} dead letters", by, data)
     return Planned(replay=replay, chosen=chosen, skipped=len(wanted) - chosen)
 
 
@@ -117,11 +101,11 @@ def replay_matching(
     plan: Plan = PLAIN,
 ) -> Planned:
     """Have all that match sent again: exactly what the preview of ``as_of`` counted, less what has gone since."""
-    by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address, actor_name=actor_name)
+    by = By(actor=actor, reason=storable.text(reason), remote_address=remote_address, actor_name=actor_name)
     replay = freezing.begin(filters.describe(), by.reason, actor, plan)
     chosen = freezing.freeze(replay, [filters.frozen(as_of)])
     if chosen > expected_count:
-        return _refuse(Planned(refusal=_grown(expected_count, chosen)))
+        return _refuse(Planned(refusal=grown(expected_count, chosen)))
     if not chosen:
         return _refuse(Planned(skipped=expected_count, refusal=_NONE_LEFT))
     data = {
@@ -131,7 +115,7 @@ def replay_matching(
         "filters": asdict(filters),
         "as_of": as_of.isoformat(),
     }
-    _record(Action.REPLAY_CREATED, f"{chosen} {filters.describe()}", by, data, consumer=filters.consumer)
+    record(Action.REPLAY_CREATED, f"{chosen} {filters.describe()}", by, data, consumer=filters.consumer)
     return Planned(replay=replay, chosen=chosen, skipped=expected_count - chosen)
 
 
@@ -140,14 +124,14 @@ def discard_selected(
     ids: Iterable[uuid.UUID], *, actor: User | None, reason: str = "", remote_address: str | None = None
 ) -> Discarded:
     """Discard these dead letters; what is not dead is skipped. Can be undone for a while."""
-    by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address)
-    wanted = _wanted(ids)
+    by = By(actor=actor, reason=storable.text(reason), remote_address=remote_address)
+    wanted = chosen_ids(ids)
     now = timezone.now()
     count = sum(transitions.discard(rows, now) for rows in freezing.dead_by_id(wanted))
     if not count:
         return Discarded(at=now, skipped=len(wanted), refusal=_NONE_LEFT)
-    data = {"at": now.isoformat(), "ids": [str(pk) for pk in wanted[:_AUDITED_IDS]]}
-    _record(Action.DISCARDED, f"{count} dead letters", by, data)
+    data = {"at": now.isoformat(), "ids": [str(pk) for pk in wanted[:AUDITED_IDS]]}
+    record(Action.DISCARDED, f"{count} dead letters", by, data)
     return Discarded(at=now, count=count, skipped=len(wanted) - count)
 
 
@@ -163,29 +147,29 @@ def discard_matching(
     remote_address: str | None = None,
 ) -> Discarded:
     """Discard all that match: exactly what the preview of ``as_of`` counted, less what has gone since."""
-    by = _By(actor=actor, reason=storable.text(reason), remote_address=remote_address, actor_name=actor_name)
+    by = By(actor=actor, reason=storable.text(reason), remote_address=remote_address, actor_name=actor_name)
     now = timezone.now()
     transitions.write_first()
     count = transitions.discard(filters.frozen(as_of), now)
     if count > expected_count:
         transaction.set_rollback(True)
-        return Discarded(at=now, refusal=_grown(expected_count, count))
+        return Discarded(at=now, refusal=grown(expected_count, count))
     if not count:
         return Discarded(at=now, skipped=expected_count, refusal=_NONE_LEFT)
     data = {"at": now.isoformat(), "filters": asdict(filters), "as_of": as_of.isoformat()}
-    _record(Action.DISCARDED, f"{count} {filters.describe()}", by, data, consumer=filters.consumer)
+    record(Action.DISCARDED, f"{count} {filters.describe()}", by, data, consumer=filters.consumer)
     return Discarded(at=now, count=count, skipped=expected_count - count)
 
 
 @transaction.atomic
 def undo_discard(ids: Iterable[uuid.UUID], *, actor: User | None, remote_address: str | None = None) -> Discarded:
     """Make these dead again, unless they were discarded too long ago."""
-    wanted = _wanted(ids)
+    wanted = chosen_ids(ids)
     now = timezone.now()
     since = undo_possible_since(now)
     count = sum(transitions.undo_discard(rows, since, now) for rows in freezing.by_id(wanted))
     return _undone(
-        Discarded(at=now, count=count, skipped=len(wanted) - count), _By(actor=actor, remote_address=remote_address)
+        Discarded(at=now, count=count, skipped=len(wanted) - count), By(actor=actor, remote_address=remote_address)
     )
 
 
@@ -195,7 +179,7 @@ def undo_discard_of(at: datetime, *, actor: User | None, remote_address: str | N
     now = timezone.now()
     rows = DeadLetter.objects.filter(state_at=at)
     count = transitions.undo_discard(rows, undo_possible_since(now), now)
-    return _undone(Discarded(at=now, count=count), _By(actor=actor, remote_address=remote_address))
+    return _undone(Discarded(at=now, count=count), By(actor=actor, remote_address=remote_address))
 
 
 def undo_possible_since(now: datetime) -> datetime:
@@ -207,33 +191,11 @@ _TOO_LATE = "Nothing to undo: it was discarded too long ago, or brought back alr
 _NONE_LEFT = "None of them is dead any more: they were replayed or discarded in the meantime."
 
 
-def _grown(expected: int, found: int) -> str:
-    return f"{found} match now, {expected} were counted. Nothing was changed: look again and confirm the new number."
-
-
-def _undone(undone: Discarded, by: _By) -> Discarded:
+def _undone(undone: Discarded, by: By) -> Discarded:
     if not undone.count:
         return replace(undone, refusal=_TOO_LATE)
-    _record(Action.DISCARD_UNDONE, f"{undone.count} dead letters", by, {"at": undone.at.isoformat()})
+    record(Action.DISCARD_UNDONE, f"{undone.count} dead letters", by, {"at": undone.at.isoformat()})
     return undone
-
-
-def _wanted(ids: Iterable[uuid.UUID]) -> list[uuid.UUID]:
-    # Sorted: two operators with overlapping choices must take them in the same order.
-    return sorted(set(ids))
-
-
-def _record(action: Action, target: str, by: _By, data: dict[str, Any], *, consumer: str = "") -> None:
-    audit.record(
-        action,
-        target,
-        actor=by.actor,
-        actor_name=by.name,
-        consumer=Consumer.objects.filter(name=consumer).first() if consumer else None,
-        detail=by.reason,
-        data=data,
-        remote_address=by.remote_address,
-    )
 
 
 def _refuse(planned: Planned) -> Planned:

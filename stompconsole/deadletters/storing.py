@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from stompconsole.deadletters import grouping, tallies, transitions, versions
+from stompconsole.deadletters import grouping, sealing, tallies, transitions, versions
 from stompconsole.deadletters.captured import Captured
 from stompconsole.models import Consumer, DeadLetter, DeadLetterState, Failure, ReplayItemState
 
@@ -59,7 +59,7 @@ def store(messages: Sequence[Captured], consumer_id: int, consumer_name: str) ->
     _come_back([message for message in fresh if message.dead_letter_id in known], known, owners, groups, now)
     counts.update(map(tallies.cell, known.values()))
     tallies.add(counts)
-    tallies.died((groups.id_of(message), message.failed_at) for message in fresh)
+    tallies.died((groups.id_of(message), message.failed_at) for message in fresh if message.due_at is None)
 
 
 class _Groups:
@@ -111,7 +111,7 @@ def _come_back(
     groups: _Groups,
     now: datetime,
 ) -> None:
-    """Known dead letters that died once more: dead again, unless a later replay of them is under way."""
+    """Known dead letters that failed once more: dead again, or scheduled, unless a later replay is under way."""
     ids = {message.dead_letter_id for message in messages}
     open_items = {item.dead_letter_id: item for item in transitions.open_items(ids)}
     failed_again: dict[int, Captured] = {}
@@ -147,8 +147,10 @@ def _newest(message: Captured, owners: Owners, groups: _Groups, now: datetime) -
         "consumer_name": consumer_name,
         "group_id": groups.id_of(message),
         "day": grouping.day_of(message.failed_at),
-        "state": DeadLetterState.DEAD,
+        "state": DeadLetterState.DEAD if message.due_at is None else DeadLetterState.SCHEDULED,
         "state_at": now,
+        "due_at": message.due_at,
+        "retry_step": message.retry_step,
         "origin": message.origin,
         "destination": message.destination,
         "message_id": message.message_id,
@@ -156,7 +158,11 @@ def _newest(message: Captured, owners: Owners, groups: _Groups, now: datetime) -
         "content_type": message.headers.get("content-type", "")[:255],
         "headers": message.headers,
         "body": message.body,
-        "body_size": len(message.body),
+        "body_size": message.body_size,
+        "sealed": sealing.seal(message.parts),
+        "held": message.held,
+        "held_on_id": message.held_on,
+        "held_copy": message.failure_id if message.held else None,
         "search_text": message.search_text,
         "document": message.document,
         "failed_at": message.failed_at,

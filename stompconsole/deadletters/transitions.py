@@ -1,9 +1,11 @@
 """The only place where dead letters and replay items change state.
 
 ``dead -> replaying -> sent -> processed | dead``, ``dead -> discarded -> dead``; a message that dies once more
-after it was processed comes back as dead. An item is *open* while it is waiting or sent. A dead letter has at most
-one open item, waiting while it is replaying, sent while it is sent, so an outcome that names another replay is
-a copy of an older one: it is kept as a failure and decides nothing.
+after it was processed comes back as dead. What is parked to be tried again is ``scheduled`` where another would be
+dead; it goes ``-> replaying`` when it is due, and ``-> dead -> scheduled`` when that is cancelled and undone. An item
+is *open* while it is waiting or sent. A dead letter has at most one open item, waiting while it is replaying, sent
+while it is sent, so an outcome that names another replay is a copy of an older one: it is kept as a failure and decides
+nothing.
 
 Each function is one transaction that first takes the locks of its rows. Each update names the state it expects:
 the message may be handled, or die again, before the worker that sent it writes ``sent``, and the outcome wins.
@@ -138,6 +140,21 @@ def undo_discard(rows: QuerySet[DeadLetter], not_before: datetime, now: datetime
     lock(rows)
     discarded = rows.filter(state=DeadLetterState.DISCARDED, state_at__gte=not_before)
     return turn(discarded, DeadLetterState.DEAD, now)
+
+
+@transaction.atomic
+def cancel_scheduled(rows: QuerySet[DeadLetter], now: datetime) -> int:
+    """Have what of ``rows`` is scheduled stay dead. Returns how many were. Its due time is kept for the undo."""
+    lock(rows)
+    return turn(rows.filter(state=DeadLetterState.SCHEDULED), DeadLetterState.DEAD, now)
+
+
+@transaction.atomic
+def undo_cancel(at: datetime, now: datetime) -> int:
+    """Schedule anew what was cancelled ``at`` that moment and has not been touched since. Returns how many were."""
+    rows = DeadLetter.objects.filter(state_at=at, due_at__isnull=False)
+    lock(rows)
+    return turn(rows.filter(state=DeadLetterState.DEAD), DeadLetterState.SCHEDULED, now)
 
 
 def turn(rows: QuerySet[DeadLetter], to: DeadLetterState, now: datetime, **fields: Any) -> int:

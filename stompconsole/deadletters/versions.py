@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from stompconsole.deadletters import operations
+from stompconsole.deadletters import operations, sealing
 from stompconsole.deadletters.captured import Captured
 from stompconsole.deadletters.operations import Message, Refusal
 from stompconsole.models import DeadLetter, LetterEdit, ReplayItem
@@ -24,13 +24,16 @@ class Versions:
     after: Message | Refusal
 
 
-def to_send(item: ReplayItem) -> Message | Refusal:
-    """What a replay sends for an item: the dead letter, edited where that was wanted."""
-    return of_item(item).after
+def to_send(item: ReplayItem, held: bytes | None = None) -> Message | Refusal:
+    """What a replay sends for an item: the dead letter as it came, redacted parts put back, edited where that was
+    wanted. ``held`` is its body where that is not stored. Raises ConfigurationError when a seal can't be opened."""
+    headers, body = sealing.as_it_came(item.dead_letter, item.edit)
+    message = Message(headers=headers, body=body if held is None else held)
+    return message if item.edit is not None else operations.carry_out(operations.kept(item.replay.edits), message)
 
 
 def of_item(item: ReplayItem) -> Versions:
-    """Both versions of what an item is about."""
+    """Both versions of what an item is about, as pages may show them."""
     letter, edit = item.dead_letter, item.edit
     if edit is None:
         before = Message(headers=letter.headers, body=bytes(letter.body))
@@ -63,6 +66,7 @@ def _made(item: ReplayItem, message: Captured) -> LetterEdit:
         reason=item.replay.reason,
         headers=message.headers,
         body=message.body,
+        sealed=sealing.seal(message.parts),
     )
 
 

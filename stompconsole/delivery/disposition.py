@@ -32,13 +32,23 @@ class TryAgain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetter:
-    """The message is given up on."""
+class TryLater:
+    """The message is to be parked for ``delay_s`` seconds, with ``step`` of the consumer's long steps used by then."""
 
+    delay_s: float
+    step: int
     failure: Failure
 
 
-Disposition = Ack | TryAgain | DeadLetter
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """The message is given up on. ``of_message``: it is wrong by itself, whatever its handler needs is well or not."""
+
+    failure: Failure
+    of_message: bool = False
+
+
+Disposition = Ack | TryAgain | TryLater | DeadLetter
 ACK = Ack()
 
 

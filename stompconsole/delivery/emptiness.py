@@ -18,8 +18,8 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from stompconsole.brokers import Dialect
 from stompconsole.brokers.subscribing import TOPIC
 from stompconsole.delivery.connecting import open_session
-from stompconsole.delivery.runner import RunnerStatus
 from stompconsole.delivery.specs import AckMode, BrokerSpec, SubscriptionState
+from stompconsole.delivery.status import RunnerStatus
 from stompconsole.errors import BrokerError, ConnectFailed
 from stompconsole.transport.frames import Frame
 from stompconsole.transport.session import Session

@@ -27,6 +27,16 @@ FIRST_FAILED_AT = PREFIX + "first-failed-at"
 FAILED_AT = PREFIX + "failed-at"
 WORKER = PREFIX + "worker"
 MESSAGE_ID = PREFIX + "message-id"
+DUE_AT = PREFIX + "due-at"
+RETRY_STEP = PREFIX + "retry-step"
+
+HELD_COPY = PREFIX + "held-copy"
+HELD_AT = PREFIX + "held-at"
+HELD_PASS = PREFIX + "held-pass"
+"""On messages of holding queues: which death they are of, since when they wait, which pass sent them to the end."""
+SENT_BACK = PREFIX + "sent-back"
+"""Which errand moved it from the broker's dead-letter queue to where it came from: should it die again it is not moved
+in circles."""
 
 MAX_MESSAGE_BYTES = 1_000
 MAX_TRACEBACK_BYTES = 4_000
@@ -34,7 +44,10 @@ MAX_TRACEBACK_BYTES = 4_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """Why and where a message died, as its headers carry it. Times are aware, UTC."""
+    """Why and where a message died, as its headers carry it. Times are aware, UTC.
+
+    One with ``due_at`` is not dead: it is to be tried again then, ``retry_step`` of its consumer's long steps used.
+    """
 
     dead_letter_id: str
     failure_id: str
@@ -50,6 +63,9 @@ class Envelope:
     worker: str
     message_id: str
     replay_id: str = ""
+    due_at: datetime | None = None
+    retry_step: int = 0
+    sent_back: str = ""
 
     def headers(self) -> dict[str, str]:
         """As header names and values, trimmed to what every broker takes."""
@@ -68,6 +84,9 @@ class Envelope:
             WORKER: _first_bytes(self.worker, 255),
             MESSAGE_ID: _first_bytes(self.message_id, 500),
             REPLAY_ID: self.replay_id,
+            DUE_AT: self.due_at.isoformat() if self.due_at else "",
+            RETRY_STEP: str(self.retry_step) if self.due_at else "",
+            SENT_BACK: _first_bytes(self.sent_back, 50),
         }
         return {name: value for name, value in fields.items() if value}
 
@@ -92,6 +111,9 @@ def read(headers: Mapping[str, str]) -> Envelope | None:
         worker=headers.get(WORKER, ""),
         message_id=headers.get(MESSAGE_ID, ""),
         replay_id=headers.get(REPLAY_ID, ""),
+        due_at=_due(headers.get(DUE_AT, "")),
+        retry_step=_int(headers.get(RETRY_STEP, "")),
+        sent_back=headers.get(SENT_BACK, ""),
     )
 
 
@@ -115,6 +137,34 @@ def replay_for(headers: Mapping[str, str], consumer: str) -> tuple[str, str]:
     if headers.get(CONSUMER, consumer) != consumer:
         return "", ""
     return headers.get(DEAD_LETTER_ID, ""), headers.get(REPLAY_ID, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """What a message that was parked went through before: it goes on from there when it is sent back."""
+
+    attempts: int
+    retry_step: int
+    first_failed_at: datetime
+
+    def headers(self) -> dict[str, str]:
+        """As headers of the SEND that brings it back."""
+        return {
+            ATTEMPTS: str(self.attempts),
+            RETRY_STEP: str(self.retry_step),
+            FIRST_FAILED_AT: self.first_failed_at.isoformat(),
+        }
+
+
+def earlier(headers: Mapping[str, str], consumer: str) -> Earlier | None:
+    """What this message went through before, None for one that begins afresh: a new one, or an operator's replay."""
+    if RETRY_STEP not in headers or not all(replay_for(headers, consumer)):
+        return None
+    return Earlier(
+        attempts=_int(headers.get(ATTEMPTS, "")),
+        retry_step=_int(headers[RETRY_STEP]),
+        first_failed_at=_time(headers.get(FIRST_FAILED_AT, "")),
+    )
 
 
 def without_ours(headers: Mapping[str, str]) -> dict[str, str]:
@@ -141,9 +191,23 @@ def _int(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
+def _due(text: str) -> datetime | None:
+    # One that can't be read is dead: a person sees it there, while "now" would have it go round.
+    parsed = _parsed(text)
+    return _aware(parsed) if parsed is not None else None
+
+
 def _time(text: str, default: datetime | None = None) -> datetime:
+    parsed = _parsed(text)
+    return _aware(parsed) if parsed is not None else default or datetime.now(UTC)
+
+
+def _parsed(text: str) -> datetime | None:
     try:
-        parsed = datetime.fromisoformat(text)
+        return datetime.fromisoformat(text)
     except ValueError:
-        return default or datetime.now(UTC)
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        return None
+
+
+def _aware(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

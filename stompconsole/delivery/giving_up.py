@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from stompconsole.brokers import Dialect, NackMeans
@@ -29,8 +30,16 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """When a message that is parked is to be tried again, and how many long steps are used by then."""
+
+    at: datetime
+    step: int
+
+
 class GivingUp:
-    """Dead-letters for one consumer."""
+    """Dead-letters for one consumer, and parks what is to be tried again later: by the same way, so as safely."""
 
     def __init__(self, consumer: ConsumerSpec, senders: Senders, worker_name: str) -> None:
         self.trouble = ""
@@ -43,9 +52,17 @@ class GivingUp:
         if self._consumer.broker.dead_letter_via is DeadLetterVia.NACK and self._may_nack(dialect):
             delivery.nack(dialect.nack_headers())
             return
+        self._give(delivery, self._envelope(delivery, failure), dialect)
+
+    def park(self, delivery: Delivery, failure: Failure, dialect: Dialect, due: Due) -> None:
+        """Have a delivery tried again when it is due; it is settled once the broker has it parked."""
+        parked = replace(self._envelope(delivery, failure), due_at=due.at, retry_step=due.step)
+        self._give(delivery, parked, dialect)
+
+    def _give(self, delivery: Delivery, told: Envelope, dialect: Dialect) -> None:
         headers = {
             **dialect.resend_headers(envelope.without_ours(delivery.headers)),
-            **self._envelope(delivery, failure).headers(),
+            **told.headers(),
             **dialect.send_headers(self._consumer.dead_letters),
         }
         if dialect.duplicate_id_header:
@@ -106,4 +123,5 @@ class GivingUp:
             worker=self._worker_name,
             message_id=delivery.message_id,
             replay_id=replay_id,
+            sent_back=delivery.headers.get(envelope.SENT_BACK, ""),
         )

@@ -6,16 +6,28 @@ import inspect
 import logging
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from stompconsole import correlation
 from stompconsole.brokers import Dialect
 from stompconsole.delivery import codecs, envelope, retry
 from stompconsole.delivery.codecs import UnreadableBody
-from stompconsole.delivery.disposition import ACK, Ack, DeadLetter, Disposition, Failure, TryAgain, failure_of
-from stompconsole.delivery.giving_up import GivingUp
+from stompconsole.delivery.disposition import (
+    ACK,
+    Ack,
+    DeadLetter,
+    Disposition,
+    Failure,
+    TryAgain,
+    TryLater,
+    failure_of,
+)
+from stompconsole.delivery.gate import Gate
+from stompconsole.delivery.giving_up import Due, GivingUp
 from stompconsole.delivery.loops import Loops
 from stompconsole.delivery.observer import Observer
 from stompconsole.delivery.payload import Handler, Payload
+from stompconsole.delivery.sampling import Sampler
 from stompconsole.delivery.sender import Senders
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import ConsumerSpec
@@ -40,12 +52,16 @@ class HandlerWork:
         observer: Observer,
         *,
         loops: Loops | None = None,
+        gate: Gate | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
         self._spec = spec
         self._handler = handler
         self._observer = observer
+        self._sampler = sampler
         self._giving_up = GivingUp(spec, senders, worker_name)
         self._loops = loops or Loops()
+        self._gate = gate or Gate()
 
     @property
     def trouble(self) -> str:
@@ -80,9 +96,12 @@ class HandlerWork:
         return given
 
     def _process(self, delivery: Delivery, dialect: Dialect, counted: _Counted) -> None:
+        if envelope.RETRY_STEP in delivery.headers:
+            delivery.resume(envelope.earlier(delivery.headers, self._spec.name))
         started = time.perf_counter()
         disposition = self._handle(delivery)
         counted.seconds.append(time.perf_counter() - started)
+        self._gate.tell(delivery, disposition)
         match disposition:
             case Ack():
                 counted.acked += 1
@@ -91,6 +110,11 @@ class HandlerWork:
                 counted.retried += 1
                 self._log(delivery, failure, f"is tried again in {delay_s:.1f} s")
                 delivery.settlement.again(delivery, delay_s)
+            case TryLater(delay_s=delay_s, step=step, failure=failure):
+                counted.retried += 1
+                due = Due(at=datetime.now(UTC) + timedelta(seconds=delay_s), step=step)
+                self._log(delivery, failure, f"is parked until {due.at:%Y-%m-%d %H:%M:%S} UTC")
+                self._giving_up.park(delivery, failure, dialect, due)
             case DeadLetter(failure=failure):
                 counted.dead_lettered += 1
                 self._log(delivery, failure, "is dead-lettered")
@@ -103,18 +127,22 @@ class HandlerWork:
             dead_letter_id, replay_id = envelope.replay_for(delivery.headers, self._spec.name)
             if replay_id:
                 self._observer.replayed(dead_letter_id, replay_id)
+        elif settled and self._sampler is not None:
+            # Not of what was replayed: it looks like the failures it was one of.
+            self._sampler.offer(delivery)
 
     def _handle(self, delivery: Delivery) -> Disposition:
         if self._spec.correlation_id_required and not delivery.headers.get(correlation.HEADER):
             delivery.failed()
             return DeadLetter(
-                failure=Failure(error_type="MissingCorrelationId", message="the message has no correlation-id header")
+                failure=Failure(error_type="MissingCorrelationId", message="the message has no correlation-id header"),
+                of_message=True,
             )
         try:
             body = codecs.decode(delivery.body, delivery.headers, self._spec.codec)
         except UnreadableBody as error:
             delivery.failed()
-            return DeadLetter(failure=Failure(error_type="UnreadableBody", message=str(error)))
+            return DeadLetter(failure=Failure(error_type="UnreadableBody", message=str(error)), of_message=True)
         return self._call(delivery, body)
 
     def _call(self, delivery: Delivery, body: object) -> Disposition:
@@ -135,7 +163,7 @@ class HandlerWork:
             delivery.failed()
             if choice.nacked:
                 return DeadLetter(failure=failure_of(error))
-            return retry.decide(error, delivery.attempts, self._spec.retry)
+            return retry.decide(error, delivery.attempts, self._spec.retry, step=delivery.retry_step)
         if choice.nacked:
             delivery.failed()
             return DeadLetter(failure=NACKED)

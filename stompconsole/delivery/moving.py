@@ -51,10 +51,11 @@ _OF_ONE_DELIVERY = frozenset({"ack", "message-id", "redelivered", "subscription"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Move:
-    """A delivery on its way, and what names it to a broker that drops what it has had already."""
+class Move:
+    """A delivery on its way, where to, and what names it to a broker that drops what it has had already."""
 
     delivery: Delivery
+    target: str
     duplicate_id: str
 
 
@@ -62,14 +63,15 @@ class _Move:
 class _Sent:
     """A move whose SEND is written; ``alone`` with no other in flight. ``error`` is None until it has failed."""
 
-    move: _Move
+    move: Move
     confirmed: Future[None]
     alone: bool
     error: StompConsoleError | None = None
 
 
 class MoveWork:
-    """Moves what comes to one destination of the sender's broker. See ``pipeline.Work``.
+    """Moves what comes to one destination of the sender's broker. See ``pipeline.Work``. ``target`` is what the pages
+    and the log call it.
 
     ``failure`` says why it has ended by itself; ``ended`` is called then. ``stop`` ends it from outside.
     """
@@ -101,18 +103,47 @@ class MoveWork:
         self._stopped.set()
 
     def process(self, batch: Sequence[Delivery], dialect: Dialect) -> None:
-        moves = [_move(delivery, dialect) for delivery in batch if self._quota.reserve(delivery)]
+        reserved = [delivery for delivery in batch if self._quota.reserve(delivery)]
+        moves = [move for delivery in reserved if (move := self._aim(delivery, dialect)) is not None]
         while moves:
             moves = self._still_wanted(moves)
             if moves and (way := self._way()) is not None:
-                moves = self._round(moves, dialect, way)
+                moves = self._round(self._taken(moves, way), dialect, way)
 
     def close(self) -> None:
         return
 
-    def _still_wanted(self, moves: Sequence[_Move]) -> list[_Move]:
+    def _aim(self, delivery: Delivery, source: Dialect) -> Move | None:
+        """The move of a delivery; None if it has been left where it was."""
+        return move_of(delivery, self._target, source)
+
+    def _taken(self, moves: Sequence[Move], way: Dialect) -> list[Move]:
+        """Those whose target is one that its broker can have."""
+        found = []
+        for move in moves:
+            if reason := self._why_not(move, way):
+                self._refused(move, f"{move.target}: {reason}")
+            else:
+                found.append(move)
+        return found
+
+    def _why_not(self, move: Move, way: Dialect) -> str:
+        """Why the target's broker can't have a destination of that name; empty if it can."""
+        return way.refuses(move.target)
+
+    def _refused(self, move: Move, why: str) -> None:
+        """The target will never take this one: nor will it the others."""
+        self._fail(why)
+
+    def _is_given_up(self, move: Move) -> bool:
+        """Whether this one has been left for good, while the others go on."""
+        return False
+
+    def _still_wanted(self, moves: Sequence[Move]) -> list[Move]:
         wanted = []
         for move in moves:
+            if self._is_given_up(move):
+                continue
             if self._may_send(move):
                 wanted.append(move)
             else:
@@ -122,17 +153,13 @@ class MoveWork:
     def _way(self) -> Dialect | None:
         """The target's dialect, or None after a pause when it can't be reached."""
         try:
-            dialect = self._sender.dialect()
+            return self._sender.dialect()
         except ConnectFailed as error:
             self._strikes += isinstance(error, LoginRefused)
             self._wait(f"nothing can be sent to {self._target}: {error}")
             return None
-        if reason := dialect.refuses(self._target):
-            self._fail(f"{self._target}: {reason}")
-            return None
-        return dialect
 
-    def _round(self, moves: Sequence[_Move], source: Dialect, target: Dialect) -> list[_Move]:
+    def _round(self, moves: Sequence[Move], source: Dialect, target: Dialect) -> list[Move]:
         """Send until something goes wrong or all are through; those that are still to be moved, in their order."""
         waiting, sent, failed = deque(moves), deque[_Sent](), list[_Sent]()
         while sent or (waiting and not failed):
@@ -150,11 +177,11 @@ class MoveWork:
             self._hold_on(failed[0])
         return [*(each.move for each in failed), *waiting]
 
-    def _may_send(self, move: _Move) -> bool:
+    def _may_send(self, move: Move) -> bool:
         return move.delivery.wanted and not self._stopped.is_set()
 
-    def _send(self, move: _Move, source: Dialect, target: Dialect) -> _Sent:
-        confirmed = self._sender.send(self._target, self._headers(move, source, target), move.delivery.body)
+    def _send(self, move: Move, source: Dialect, target: Dialect) -> _Sent:
+        confirmed = self._sender.send(move.target, self._headers(move, source, target), move.delivery.body)
         return _Sent(move=move, confirmed=confirmed, alone=self._window == 1)
 
     def _outcome(self, sent: _Sent) -> StompConsoleError | None:
@@ -186,15 +213,15 @@ class MoveWork:
                 # With many in flight it is not certain which one it was about.
                 logger.info("sending to %s: %s", self._target, error)
 
-    def _blame(self, move: _Move, error: StompConsoleError | None) -> None:
+    def _blame(self, move: Move, error: StompConsoleError | None) -> None:
         """A message that was alone in flight did not get through."""
         self._strikes += 1
         if not isinstance(error, SessionClosed):
-            self._fail(f"{self._target} does not take message {move.delivery.message_id}: {error}")
+            self._refused(move, f"{move.target} does not take message {move.delivery.message_id}: {error}")
         else:
             # A broker that restarts looks like this as well, and RabbitMQ closes without a word when a queue is full.
             self._wait(
-                f"the connection ended over a message sent to {self._target} (is it full, or the message too large?):"
+                f"the connection ended over a message sent to {move.target} (is it full, or the message too large?):"
                 f" {error}"
             )
 
@@ -217,11 +244,11 @@ class MoveWork:
             logger.warning("moving: %s", trouble)
         self.trouble = trouble
 
-    def _headers(self, move: _Move, source: Dialect, target: Dialect) -> dict[str, str]:
+    def _headers(self, move: Move, source: Dialect, target: Dialect) -> dict[str, str]:
         given: Mapping[str, str] = move.delivery.headers
-        if not is_dead_letter_queue(self._target):
+        if not is_dead_letter_queue(move.target):
             given = envelope.without_ours(given)
-        headers = {**source.resend_headers(given), **target.send_headers(self._target)}
+        headers = {**source.resend_headers(given), **target.send_headers(move.target)}
         if target.duplicate_id_header:
             headers[target.duplicate_id_header] = move.duplicate_id
         return headers
@@ -245,8 +272,9 @@ def _error_of(sent: Future[None], limit_s: float) -> StompConsoleError | None:
     return error
 
 
-def _move(delivery: Delivery, source: Dialect) -> _Move:
-    return _Move(delivery=delivery, duplicate_id=_duplicate_id(delivery, source))
+def move_of(delivery: Delivery, target: str, source: Dialect) -> Move:
+    """The move of a delivery."""
+    return Move(delivery=delivery, target=target, duplicate_id=_duplicate_id(delivery, source))
 
 
 def _duplicate_id(delivery: Delivery, source: Dialect) -> str:

@@ -13,19 +13,22 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
 from functools import partial
 
 from stompconsole.brokers import Dialect, dialect_for
 from stompconsole.delivery import naming
 from stompconsole.delivery.ack_modes import settlement_for
 from stompconsole.delivery.alarm import Alarm
+from stompconsole.delivery.asking import Asking
+from stompconsole.delivery.breaker import Phase
 from stompconsole.delivery.connecting import Attempt, open_session
+from stompconsole.delivery.gate import Gate
 from stompconsole.delivery.leaving import DISCONNECT_TIMEOUT_S, leave
 from stompconsole.delivery.observer import Observer
 from stompconsole.delivery.pipeline import Pipeline, Work
 from stompconsole.delivery.settlement import Delivery, Settlement
 from stompconsole.delivery.specs import AckMode, SubscriptionSpec, SubscriptionState
+from stompconsole.delivery.status import RunnerStatus, joined
 from stompconsole.delivery.watching import WATCHES
 from stompconsole.errors import BrokerError, BrokerRefused, ConnectFailed, LoginRefused, StompConsoleError
 from stompconsole.transport.frames import Frame
@@ -40,26 +43,16 @@ STABLE_S = 30.0
 ACKS_PER_WRITE = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunnerStatus:
-    """What a runner is doing now. ``in_flight`` counts messages handed to us and not settled; ``refusals`` how often
-    in a row the broker has refused the login or the subscription, rather than not been there."""
-
-    state: SubscriptionState
-    reason: str = ""
-    endpoint: str = ""
-    server: str = ""
-    in_flight: int = 0
-    refusals: int = 0
-
-
 class SubscriptionRunner:
     """One subscription over all its sessions. ``start`` it once; ``drain`` or ``abort`` it, then ``join``."""
 
-    def __init__(self, subscription: SubscriptionSpec, work: Work, observer: Observer) -> None:
+    def __init__(
+        self, subscription: SubscriptionSpec, work: Work, observer: Observer, gate: Gate | None = None
+    ) -> None:
         self._spec = subscription
         self._work = work
         self._observer = observer
+        self._gate = gate or Gate()
         self._pipeline = Pipeline(subscription.name, work, threads=subscription.threads, batch=subscription.batch)
         self._alarm = Alarm(f"{subscription.name} alarm")
         self._thread = threading.Thread(target=self._run, name=f"{subscription.name} subscription", daemon=True)
@@ -72,8 +65,7 @@ class SubscriptionRunner:
         self._settlement: Settlement | None = None
         self._state = SubscriptionState.STARTING
         self._reason = ""
-        self._wanted = subscription.wanted
-        self._remark = ""
+        self._asking = Asking(subscription)
         self._refusals = 0
         self._keeps_all = subscription.ack_mode is AckMode.AUTO
 
@@ -83,7 +75,7 @@ class SubscriptionRunner:
         open_ = session is not None and session.close_reason is None
         return RunnerStatus(
             state=self._state,
-            reason="; ".join(filter(None, (self._reason, self._trouble()))),
+            reason=joined(self._reason, self._breaker(), self._trouble()),
             endpoint=str(session.endpoint) if session is not None and open_ else "",
             server=session.server if session is not None and open_ else "",
             in_flight=settlement.in_flight if settlement is not None else 0,
@@ -97,6 +89,9 @@ class SubscriptionRunner:
 
     def _trouble(self) -> str:
         return self._work.trouble if self._state in {SubscriptionState.RUNNING, SubscriptionState.DRAINING} else ""
+
+    def _breaker(self) -> str:
+        return self._gate.words if self._state is SubscriptionState.BACKING_OFF else ""
 
     def start(self) -> None:
         self._alarm.start()
@@ -119,6 +114,11 @@ class SubscriptionRunner:
             session.abort(reason)
         self._wake.set()
 
+    def try_now(self) -> None:
+        """Do not wait out the back-off of an open breaker; of no effect on any other."""
+        self._gate.hurry()
+        self._wake.set()
+
     def join(self, timeout_s: float) -> bool:
         """Wait for the end; false if it took longer than ``timeout_s`` seconds."""
         self._thread.join(timeout_s)
@@ -136,12 +136,12 @@ class SubscriptionRunner:
 
     def _run(self) -> None:
         pause_s = first_s = min(FIRST_PAUSE_S, self._spec.broker.reconnect_pause_s)
-        while not self._draining:
-            started = time.monotonic()
+        while self._wait_for_breaker():
+            started, phase = time.monotonic(), self._gate.phase
             reason = self._live_and_tell()
             if self._draining:
                 break
-            if self._may_return():
+            if self._may_return() or self._gate.phase is not phase:
                 continue
             if time.monotonic() - started > STABLE_S:
                 pause_s = first_s
@@ -149,6 +149,17 @@ class SubscriptionRunner:
             self._pause(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter, not a secret
             pause_s = min(pause_s * 2, self._spec.broker.reconnect_pause_s)
         self._end()
+
+    def _wait_for_breaker(self) -> bool:
+        """Wait until a session is wanted: at once, but for an open breaker's. False when the end was asked for."""
+        if self._gate.phase is Phase.OPEN:
+            if self._state is not SubscriptionState.BACKING_OFF:
+                self._change(SubscriptionState.BACKING_OFF, "")
+            while not self._draining and (left_s := self._gate.due_in_s) > 0:
+                self._wake.wait(left_s)
+                self._wake.clear()
+            self._gate.half_open()
+        return not self._draining
 
     def _may_return(self) -> bool:
         """Whether the session was left for the primary, which is tried without a pause: it has let somebody in."""
@@ -232,25 +243,34 @@ class SubscriptionRunner:
             self._spec.ack_mode, session, self._spec.destination, limit=self._limit(), around=self
         )
         self._settlement = settlement
+        forgets = dialect.forgets(self._asking.wanted)
+        breakerless = self._gate.begin(settlement, self.put, mode=self._spec.ack_mode, forgets=forgets)
+        phase = self._gate.phase
         session.on_close(lambda _: settlement.ended())
         subscription_id = naming.subscription_id(self._spec)
         try:
             self._subscribe(session, dialect, settlement, subscription_id)
         except (BrokerError, FutureTimeout, CancelledError) as error:
             self._refusals += isinstance(error, BrokerRefused)
-            return self._refused(dialect, session.close_reason or str(error) or "no RECEIPT for SUBSCRIBE")
+            return self._asking.refused(dialect, session.close_reason or str(error) or "no RECEIPT for SUBSCRIBE")
         except StompConsoleError as error:
             self._refusals += 1
             return str(error)
         self._refusals = 0
-        self._change(SubscriptionState.RUNNING, "; ".join(filter(None, (self._stands_in(session), self._remark))))
+        state = SubscriptionState.RUNNING if phase is Phase.CLOSED else SubscriptionState.BACKING_OFF
+        self._change(state, joined(self._asking.stands_in(session), self._asking.remark, breakerless))
         while not (session.close_reason or settlement.failure or self._draining or self._returning is session):
             self._wake.wait()
             self._wake.clear()
         if session.close_reason is None:
-            self._change(SubscriptionState.DRAINING, self._towards())
+            self._change(self._leaving(phase), self._towards())
             leave(session, self._spec.ack_mode, subscription_id, settlement, self._pipeline)
         return settlement.failure or session.close_reason or ""
+
+    def _leaving(self, phase: Phase) -> SubscriptionState:
+        if self._draining or self._gate.phase is phase:
+            return SubscriptionState.DRAINING
+        return SubscriptionState.STARTING if self._gate.phase is Phase.CLOSED else SubscriptionState.BACKING_OFF
 
     def _limit(self) -> int:
         # Never more than a quarter of what is out: a broker that waits for our ACKs must not wait for more work.
@@ -258,34 +278,21 @@ class SubscriptionRunner:
 
     def _subscribe(self, session: Session, dialect: Dialect, settlement: Settlement, subscription_id: str) -> None:
         arrived, put, ack_header = settlement.arrived, self._pipeline.put, dialect.ack_header
+        admits = self._gate.admits
 
         def sink(message: Frame) -> None:
             delivery = Delivery(settlement, message.headers, message.body, ack_header=ack_header)
             arrived(delivery)
             # While draining nothing new is begun: un-acked, it goes back at UNSUBSCRIBE. In auto mode nothing does.
-            if not self._draining or self._keeps_all:
+            if (not self._draining or self._keeps_all) and admits(delivery):
                 put(delivery)
 
-        frame = dialect.subscribe(self._wanted)
-        headers = {**frame.headers, **dict(self._spec.headers)}
-        subscribed = session.subscribe(subscription_id, frame.destination, self._spec.ack_mode, headers, sink)
-        subscribed.result(self._spec.broker.receipt_timeout_s)
-
-    def _stands_in(self, session: Session) -> str:
-        primary = self._spec.broker.endpoints[0]
-        return "" if session.endpoint == primary else f"on the standby {session.endpoint}, in place of {primary}"
-
-    def _refused(self, dialect: Dialect, reason: str) -> str:
-        refused = f"SUBSCRIBE {self._spec.destination}: {reason}"
-        if remedy := dialect.remedy(self._wanted, reason):
-            refused = f"{refused} {remedy}"
-        # Back to the first way if another one was refused: it declares a queue that was deleted meanwhile.
-        other = dialect.otherwise(self._wanted, reason)
-        self._wanted, self._remark = (other.wanted, other.remark) if other else (self._spec.wanted, "")
-        return refused
+        prefetch = 1 if self._gate.phase is Phase.HALF_OPEN else self._spec.prefetch
+        self._asking.ask(session, dialect, subscription_id, prefetch, sink)
 
     def _change(self, state: SubscriptionState, reason: str) -> None:
         self._state, self._reason = state, reason
+        reason = joined(reason, self._breaker())
         self._observer.changed(state, reason)
         log = logger.warning if state is SubscriptionState.BACKING_OFF else logger.info
         log("%s is %s%s", self._spec.name, state.value, f": {reason}" if reason else "")

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from stompconsole import correlation
+from stompconsole.delivery.envelope import Earlier
 from stompconsole.errors import SessionClosed
 from stompconsole.transport import frames
 from stompconsole.transport.session import Session
@@ -42,7 +43,18 @@ class Surroundings(Protocol):
 class Delivery:
     """One message handed to us. Belongs to its session: settling it after the session's end does nothing."""
 
-    __slots__ = ("ack_id", "attempts", "body", "first_failed_at", "headers", "in_work", "settled", "settlement")
+    __slots__ = (
+        "ack_id",
+        "attempts",
+        "attempts_before",
+        "body",
+        "first_failed_at",
+        "headers",
+        "in_work",
+        "retry_step",
+        "settled",
+        "settlement",
+    )
 
     def __init__(self, settlement: Settlement, headers: dict[str, str], body: bytes, ack_header: str = "ack") -> None:
         self.settlement = settlement
@@ -52,6 +64,8 @@ class Delivery:
         self.settled = False
         self.in_work = False
         self.attempts = 0
+        self.attempts_before = 0
+        self.retry_step = 0
         self.first_failed_at: datetime | None = None
 
     @property
@@ -80,6 +94,14 @@ class Delivery:
     def nack(self, headers: dict[str, str] | None = None) -> bool:
         """Settle as refused, with what the broker makes of it; false as for ``ack``."""
         return self.settlement.nack(self, headers or {})
+
+    def resume(self, earlier: Earlier | None) -> None:
+        """Go on counting from where it was parked; once, though it is tried again here."""
+        if earlier is not None and not self.attempts_before:
+            self.attempts_before, self.retry_step = earlier.attempts, earlier.retry_step
+            # Not fewer than a breaker that tried it before remembers.
+            self.attempts = max(self.attempts, earlier.attempts)
+            self.first_failed_at = earlier.first_failed_at
 
     def failed(self) -> None:
         """Count a failed attempt."""

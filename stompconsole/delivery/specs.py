@@ -16,6 +16,7 @@ DEFAULT_PREFETCH = 100
 DEFAULT_RECEIPT_TIMEOUT_S = 10.0
 DEFAULT_RECONNECT_PAUSE_S = 10.0
 DEFAULT_FAILBACK_CHECK_S = 15.0
+DEFAULT_PROBE_S = 30.0
 
 
 class AckMode(enum.StrEnum):
@@ -89,18 +90,52 @@ class BrokerSpec:
     failback_check_s: float = DEFAULT_FAILBACK_CHECK_S
 
 
+LONGEST_HELD_S = 900.0
+"""The longest wait in a worker, whatever is asked for: RabbitMQ ends a channel that holds a message un-acked for half
+an hour, and with it all that its worker has in hand."""
+
+PARKED_ABOVE_S = 60.0
+"""A longer wait is not for the worker, where a message counts against the prefetch and may keep others away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parking:
+    """How messages that have to wait long leave the worker, to be sent back when they are due: those that would wait
+    longer than ``above_s``, and those whose attempts are used up, once for each of ``steps_s`` seconds."""
+
+    above_s: float = PARKED_ABOVE_S
+    steps_s: tuple[float, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """How often a failing message is tried, and how long it waits between: exponential with jitter.
 
     ``max_attempts`` counts the first one. The wait before attempt n+1 is
-    ``min(max_delay_s, first_delay_s * factor ** (n - 1))``, taken at random from its upper half.
+    ``min(max_delay_s, first_delay_s * factor ** (n - 1))``, taken at random from its upper half. Without ``parking``
+    nothing could bring a message back, so that all waits are in the worker.
     """
 
     max_attempts: int = 1
     first_delay_s: float = 1.0
     factor: float = 2.0
     max_delay_s: float = 60.0
+    parking: Parking | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerPolicy:
+    """When a subscription pauses itself: after ``in_a_row`` failures, or when more than ``percent`` of the last
+    messages failed; 0 is never. ``probe_s`` seconds later one message is tried; each time it fails that doubles."""
+
+    in_a_row: int = 0
+    percent: int = 0
+    probe_s: float = DEFAULT_PROBE_S
+
+    @property
+    def on(self) -> bool:
+        """Whether it can ever happen."""
+        return bool(self.in_a_row or self.percent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +155,7 @@ class ConsumerSpec:
     prefetch: int = DEFAULT_PREFETCH
     codec: Codec = Codec.JSON
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     dead_letter_destination: str = ""
     correlation_id_required: bool = False
     durable: bool = False
@@ -148,6 +184,12 @@ def dead_letter_destination(destination: str) -> str:
     """``/queue/orders`` -> ``/queue/DLQ.orders``; a topic's dead letters go to a queue too."""
     name = destination.removeprefix("/amq/queue/").removeprefix("/queue/").removeprefix("/topic/").lstrip("/")
     return f"/queue/DLQ.{name}"
+
+
+def holding_destination(dead_letters: str) -> str:
+    """``/queue/DLQ.orders`` -> ``/queue/HELD.orders``: where messages wait whose bodies are not stored."""
+    name = dead_letters.removeprefix("/amq/queue/").removeprefix("/queue/").removeprefix("/topic/").lstrip("/")
+    return f"/queue/HELD.{name.removeprefix('DLQ.')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

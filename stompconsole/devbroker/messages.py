@@ -6,6 +6,7 @@ Owns which headers of a SEND are kept and how they look on a MESSAGE frame. Refu
 from __future__ import annotations
 
 import enum
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -41,6 +42,7 @@ class Message:
     body_length: BodyLength
     origin: str = ""
     """The destination it was dead-lettered from; empty if it was not."""
+    came_at: float = field(init=False, default_factory=time.monotonic)
     size: int = field(init=False)
     _heads: dict[Version, bytes] = field(init=False, default_factory=dict)
 

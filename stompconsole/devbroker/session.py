@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from stompconsole import __version__
-from stompconsole.devbroker import header_values
+from stompconsole.devbroker import depths, header_values
 from stompconsole.devbroker.faults import FaultState
 from stompconsole.devbroker.frames import Frame, MalformedFrame, Version, encode
 from stompconsole.devbroker.handshake import Agreement, agree
@@ -139,6 +139,9 @@ class Session:
     def _send(self, frame: Frame) -> None:
         destination = checked_destination(needed(frame, "destination"))
         self._faults.check_send(destination)
+        if destination == depths.QUESTIONS:
+            self._store.send(depths.answer(frame, self._store))
+            return
         message = from_send(frame, self._store.next_message_id())
         transaction = frame.headers.get("transaction")
         if transaction is None:

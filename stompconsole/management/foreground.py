@@ -17,8 +17,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from stompconsole.conf import settings_now
 from stompconsole.delivery.observer import Switch
-from stompconsole.delivery.runner import RunnerStatus, SubscriptionRunner
+from stompconsole.delivery.runner import SubscriptionRunner
 from stompconsole.delivery.specs import SubscriptionState
+from stompconsole.delivery.status import RunnerStatus
 from stompconsole.delivery.whereabouts import WHEREABOUTS
 from stompconsole.errors import StompConsoleError
 from stompconsole.management.console import Console

@@ -13,8 +13,9 @@ from django.core.management.base import CommandError
 
 from stompconsole.delivery.emptiness import Emptiness, Silence, ask
 from stompconsole.delivery.pipeline import Work
-from stompconsole.delivery.runner import RunnerStatus, SubscriptionRunner
+from stompconsole.delivery.runner import SubscriptionRunner
 from stompconsole.delivery.specs import AckMode, BrokerSpec, SubscriptionSpec, SubscriptionState
+from stompconsole.delivery.status import RunnerStatus
 from stompconsole.delivery.taking import Quota
 from stompconsole.management.console import Console
 from stompconsole.management.foreground import ForegroundCommand

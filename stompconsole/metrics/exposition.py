@@ -56,6 +56,7 @@ class _Rows(Collector):
         yield _handler_seconds(names, today)
         yield _in_flight(now)
         yield _dead_letters(names)
+        yield _queue_depth(now)
         yield _subscriptions(now)
         yield _heartbeats(now)
 
@@ -104,6 +105,23 @@ def _dead_letters(names: Mapping[int, str]) -> Metric:
     counts = DeadLetter.objects.order_by().values_list("consumer_id", "state").annotate(count=Count("pk"))
     for consumer_id, state, count in counts:
         family.add_metric([names.get(consumer_id, ""), state], count)
+    return family
+
+
+def _queue_depth(now: Live) -> Metric:
+    family = GaugeMetricFamily(
+        "stompconsole_queue_depth",
+        "Messages that wait in the broker. What it does not tell is left out.",
+        labels=["broker", "destination"],
+    )
+    found: dict[tuple[str, str], int] = {}
+    for line in now.consumers:
+        for depth in (line.depth, line.dead_depth):
+            if depth.waiting is not None:
+                # Consumers that share a queue have read the same one.
+                found[line.broker, depth.destination] = depth.waiting
+    for labels, waiting in found.items():
+        family.add_metric(list(labels), waiting)
     return family
 
 

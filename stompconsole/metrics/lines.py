@@ -23,6 +23,7 @@ class WorkerLine:
     slots: int
     memory_bytes: int
     version: str
+    release: str = ""
 
     @property
     def alive(self) -> bool:
@@ -60,6 +61,22 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DepthLine:
+    """What waits in one queue, as the broker said at ``read_at``. ``waiting`` None: it is not known, and ``reason``."""
+
+    destination: str = ""
+    waiting: int | None = None
+    in_flight: int | None = None
+    consumers: int | None = None
+    oldest_at: datetime | None = None
+    read_at: datetime | None = None
+    reason: str = ""
+
+
+UNKNOWN_DEPTH = DepthLine(reason="not read")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerLine:
     """One consumer as the overview shows it. ``figures`` is None when no slot of it can be believed."""
 
@@ -75,6 +92,9 @@ class ConsumerLine:
     slots: tuple[SlotLine, ...]
     dead: int
     newest_error: str
+    depth: DepthLine = UNKNOWN_DEPTH
+    dead_depth: DepthLine = UNKNOWN_DEPTH
+    """Of its dead-letter queue in the broker."""
 
     @property
     def needs_attention(self) -> bool:

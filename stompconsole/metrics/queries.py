@@ -19,6 +19,7 @@ from django.utils import timezone
 from stompconsole.conf import settings_now
 from stompconsole.delivery.specs import dead_letter_destination
 from stompconsole.metrics.brokers import broker_lines
+from stompconsole.metrics.depths import Depths, depth_lines, not_read
 from stompconsole.metrics.lines import ConsumerLine, DeadCounts, Figures, Live, SlotLine, WorkerLine
 from stompconsole.metrics.series import Series, Window
 from stompconsole.metrics.standing import SlotNow, Standing, judge
@@ -44,12 +45,12 @@ FORGOTTEN_AFTER = timedelta(hours=24)
 
 
 def live(window: Window, dead: DeadLetterCounts | None = None) -> Live:
-    """Read it all: ten queries, the window's refresh included. ``dead`` is kept by who reads again and again."""
+    """Read it all: eleven queries, the window's refresh included. ``dead`` is kept by who reads again and again."""
     workers, now = _workers()
     window.refresh(now)
     slots = _slots({worker.id: worker for worker in workers}, now)
     counts = (dead or DeadLetterCounts()).at(now)
-    consumers = tuple(_consumer_lines(window, workers, slots, counts))
+    consumers = tuple(_consumer_lines(window, workers, slots, counts, depth_lines(now)))
     return Live(
         now=now,
         consumers=consumers,
@@ -119,6 +120,7 @@ def _worker_line(row: Worker, now: datetime) -> WorkerLine:
         slots=0,
         memory_bytes=row.memory_bytes,
         version=row.version,
+        release=row.release,
     )
 
 
@@ -170,14 +172,19 @@ def _slot_line(row: Subscription, worker: WorkerLine | None, now: datetime) -> S
 
 
 def _consumer_lines(
-    window: Window, workers: Sequence[WorkerLine], slots: Iterable[SlotLine], dead: DeadCounts
+    window: Window, workers: Sequence[WorkerLine], slots: Iterable[SlotLine], dead: DeadCounts, depths: Depths
 ) -> Iterable[ConsumerLine]:
     alive = sum(worker.standing is Standing.RUNNING for worker in workers)
     of_consumer: dict[int, list[SlotLine]] = defaultdict(list)
     for slot in slots:
         of_consumer[slot.consumer_id].append(slot)
     for row in _consumers():
-        yield _consumer_line(row, of_consumer[row.pk], alive, window.of(row.pk), dead.by_consumer.get(row.pk, 0))
+        line = _consumer_line(row, of_consumer[row.pk], alive, window.of(row.pk), dead.by_consumer.get(row.pk, 0))
+        yield replace(
+            line,
+            depth=depths.get((row.pk, Purpose.CONSUME)) or not_read(),
+            dead_depth=depths.get((row.pk, Purpose.CAPTURE)) or not_read(),
+        )
 
 
 def _consumers() -> Iterable[Consumer]:

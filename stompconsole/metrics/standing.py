@@ -10,6 +10,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stompconsole.delivery.breaker import PAUSED
 from stompconsole.delivery.giving_up import HELD_UP
 from stompconsole.models import SubscriptionState
 
@@ -64,6 +65,11 @@ class SlotNow:
         return self.standing is Standing.RUNNING and HELD_UP in self.reason
 
     @property
+    def breaker_open(self) -> bool:
+        """Whether it takes no messages, but for one to try, since too many have failed."""
+        return self.standing is Standing.BACKING_OFF and PAUSED in self.reason
+
+    @property
     def standing(self) -> Standing | None:
         """Its word, or None when nobody has it."""
         if self.silent:
@@ -82,6 +88,8 @@ class Verdict:
     paused: bool = False
     held_up: bool = False
     """It runs, and yet what it gives up on can't leave it."""
+    breaker_open: bool = False
+    """A slot of it takes no messages, since too many have failed."""
 
     @property
     def needs_attention(self) -> bool:
@@ -103,7 +111,8 @@ def judge(*, paused: str | None, instances: int, live_workers: int, slots: Seque
         why = next((slot.reason for slot in slots if slot.held_up), "")
         return Verdict(standing=Standing.RUNNING, wanted=wanted, actual=running, reason=why, held_up=bool(why))
     standing, reason = _why(slots, live_workers)
-    return Verdict(standing=standing, wanted=wanted, actual=running, reason=reason)
+    tripped = any(slot.breaker_open for slot in slots)
+    return Verdict(standing=standing, wanted=wanted, actual=running, reason=reason, breaker_open=tripped)
 
 
 def _why(slots: Sequence[SlotNow], live_workers: int) -> tuple[Standing, str]:

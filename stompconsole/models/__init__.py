@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from stompconsole.delivery.specs import AckMode, Codec, DeadLetterVia, Purpose, SubscriptionState
+from stompconsole.delivery.specs import LONGEST_HELD_S, AckMode, Codec, DeadLetterVia, Purpose, SubscriptionState
 from stompconsole.models.audit import AuditEntry
 from stompconsole.models.broker import Broker
+from stompconsole.models.broker_letters import BrokerBrowse, BrokerReplay, ErrandState
 from stompconsole.models.consumer import Consumer
 from stompconsole.models.deadletter import DeadLetter, DeadLetterState, Failure
+from stompconsole.models.depth import QueueDepth
 from stompconsole.models.group import Expected, FailureGroup, GroupHour, LetterTally
 from stompconsole.models.replay import LetterEdit, Replay, ReplayItem, ReplayItemState, ReplayState
-from stompconsole.models.subscription import Subscription
+from stompconsole.models.sample import HandledSample
+from stompconsole.models.subscription import Subscription, open_breakers
 from stompconsole.models.throughput import ThroughputBucket
 from stompconsole.models.worker import Worker, WorkerState
 
 __all__ = [
+    "LONGEST_HELD_S",
     "AckMode",
     "AuditEntry",
     "Broker",
+    "BrokerBrowse",
+    "BrokerReplay",
     "Codec",
     "Consumer",
     "DeadLetter",
     "DeadLetterState",
     "DeadLetterVia",
+    "ErrandState",
     "Expected",
     "Failure",
     "FailureGroup",
     "GroupHour",
+    "HandledSample",
     "LetterEdit",
     "LetterTally",
     "Purpose",
+    "QueueDepth",
     "Replay",
     "ReplayItem",
     "ReplayItemState",
@@ -38,4 +47,5 @@ __all__ = [
     "ThroughputBucket",
     "Worker",
     "WorkerState",
+    "open_breakers",
 ]

@@ -8,8 +8,9 @@ from django.db import models
 from django.urls import reverse
 
 from stompconsole.brokers import BrokerKind, Dialect, dialect_for
+from stompconsole.brokers.depths import Management
 from stompconsole.delivery.specs import BrokerSpec, DeadLetterVia, Failback
-from stompconsole.models.names import validate_host
+from stompconsole.models.names import validate_host, validate_http_url
 from stompconsole.models.secrets import EncryptedCharField
 from stompconsole.transport.session import Endpoint, Login, Place, Tls
 
@@ -75,6 +76,20 @@ class Broker(models.Model):
         ],
         default=DeadLetterVia.SEND.value,
     )
+    management_url = models.CharField(
+        "management URL",
+        max_length=500,
+        blank=True,
+        validators=[validate_http_url],
+        help_text=(
+            "Where workers ask how much waits: http://{host}:15672 for RabbitMQ, http://{host}:8161 for ActiveMQ and"
+            " Artemis. {host} is the broker's host, the standby's while that is in use."
+        ),
+    )
+    management_user = models.CharField(
+        max_length=255, blank=True, help_text="Empty: the user and password above. It needs to see queues, no more."
+    )
+    management_password = EncryptedCharField(blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -126,6 +141,20 @@ class Broker(models.Model):
             reconnect_pause_s=self.reconnect_pause_s,
             failback=Failback(self.failback),
             failback_check_s=self.failback_check_s,
+        )
+
+    def management(self) -> Management | None:
+        """Its HTTP side; None without a URL. Raises ConfigurationError when a stored password can't be decrypted."""
+        if not self.management_url:
+            return None
+        own = bool(self.management_user)
+        return Management(
+            url=self.management_url,
+            user=self.management_user if own else self.user,
+            password=(self.management_password if own else self.password).reveal(),
+            vhost=self.vhost,
+            verify=self.tls_verify,
+            ca_certs=self.tls_ca_certs,
         )
 
     def _endpoints(self) -> tuple[Endpoint, ...]:

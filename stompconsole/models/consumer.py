@@ -13,26 +13,41 @@ from django.urls import reverse
 from django.utils import timezone
 
 from stompconsole.brokers import Dialect, Wanted
+from stompconsole.delivery.breaker import LONGEST_BACK_OFF_S, why_never
+from stompconsole.delivery.later import steps_of
 from stompconsole.delivery.specs import (
+    DEFAULT_PROBE_S,
     AckMode,
+    BreakerPolicy,
     Codec,
     ConsumerSpec,
+    DeadLetterVia,
+    Parking,
     RetryPolicy,
     dead_letter_destination,
     durable_name,
 )
+from stompconsole.errors import ConfigurationError
 from stompconsole.models.broker import Broker
-from stompconsole.models.names import validate_destination, validate_identifier
+from stompconsole.models.names import (
+    validate_destination,
+    validate_identifier,
+    validate_redaction,
+    validate_steps,
+)
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+    from stompconsole.models.broker_letters import BrokerBrowse, BrokerReplay
     from stompconsole.models.deadletter import DeadLetter
     from stompconsole.models.subscription import Subscription
 
 MAX_THREADS = 100
 MAX_PREFETCH = 10_000
 MAX_DESTINATION = 500
+MAX_IN_A_ROW = 10_000
+MAX_PERCENT = 99
 
 
 class Consumer(models.Model):
@@ -89,6 +104,25 @@ class Consumer(models.Model):
     retry_first_delay_s = models.FloatField("first retry after (s)", default=1.0, validators=[MinValueValidator(0)])
     retry_factor = models.FloatField("each next retry times", default=2.0, validators=[MinValueValidator(1)])
     retry_max_delay_s = models.FloatField("longest retry delay (s)", default=60.0, validators=[MinValueValidator(0)])
+    retry_later = models.CharField(
+        "then try again after",
+        max_length=200,
+        blank=True,
+        validators=[validate_steps],
+        help_text="When all attempts have failed: 5m, 1h, 6h tries three times more. Empty dead-letters at once.",
+    )
+    breaker_in_a_row = models.PositiveIntegerField(
+        "breaker opens after (failures in a row)", default=0, validators=[MaxValueValidator(MAX_IN_A_ROW)]
+    )
+    breaker_percent = models.PositiveIntegerField(
+        "or when more have failed than (%)", default=0, validators=[MaxValueValidator(MAX_PERCENT)]
+    )
+    breaker_probe_s = models.FloatField(
+        "tries one message after (s)",
+        default=DEFAULT_PROBE_S,
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_BACK_OFF_S)],
+    )
+    breaker_tried_at = models.DateTimeField(null=True, editable=False)
     dead_letter_destination = models.CharField(
         max_length=MAX_DESTINATION,
         blank=True,
@@ -129,11 +163,25 @@ class Consumer(models.Model):
     keep_bytes = models.PositiveBigIntegerField(
         "keep at most (bytes of bodies)", null=True, blank=True, help_text="Of the newest; the others are deleted."
     )
+    store_body = models.BooleanField(
+        "store bodies of dead letters",
+        default=True,
+        help_text="If not, messages wait in /queue/HELD. and the queue's name, and the database has no body of them.",
+    )
+    redact = models.TextField(
+        "never stored in clear",
+        blank=True,
+        max_length=10_000,
+        validators=[validate_redaction],
+        help_text="A rule a line: a header's name, or a path such as $.card.number, $.items[*].secret, $..password.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     subscriptions: models.Manager[Subscription]
     dead_letters: models.Manager[DeadLetter]
+    broker_replays: models.Manager[BrokerReplay]
+    browses: models.Manager[BrokerBrowse]
 
     class Meta:
         ordering = ["name"]
@@ -152,6 +200,25 @@ class Consumer(models.Model):
     def dead_letters_go_to(self) -> str:
         """The dead-letter destination: the one given, else the one made from the destination's name."""
         return self.dead_letter_destination or dead_letter_destination(self.destination)
+
+    @property
+    def cannot_park(self) -> str:
+        """Why a message can't leave the worker to be tried again later, in words; empty when it can."""
+        if not self.capture:
+            return "nothing captures its dead letters, so that nothing could bring a message back"
+        if self.broker.dead_letter_via == DeadLetterVia.NACK:
+            return f"{self.broker} dead-letters by NACK, so that the console is not told when a message is due"
+        if self.wanted.is_topic and not self.wanted.is_durable:
+            return f"every subscriber of {self.destination} would get a message that is sent back"
+        return ""
+
+    @property
+    def retry_steps(self) -> int:
+        """How many long steps it has; 0 also for some that can't be read, which its subscriptions then say."""
+        try:
+            return len(steps_of(self.retry_later))
+        except ConfigurationError:
+            return 0
 
     @property
     def wanted(self) -> Wanted:
@@ -179,10 +246,12 @@ class Consumer(models.Model):
                 "It can't be the destination itself: a failing message would come for ever."
             )
         if self.broker_id:
+            if self.retry_later and (why := self.cannot_park):
+                problems["retry_later"] = f"It can't be tried again later: {why}."
             dialect = self.broker.dialect()
             for field in ("destination", "dead_letter_destination"):
                 problems |= {field: refusal} if (refusal := dialect.refuses(getattr(self, field))) else {}
-            problems |= self._impossible(dialect) or self._taken(dialect)
+            problems |= self._impossible(dialect) or self._taken(dialect) or self._unbreakable(dialect)
         if problems:
             raise ValidationError(problems)
 
@@ -210,6 +279,16 @@ class Consumer(models.Model):
                 return {"client_id": words}
         return {}
 
+    def _unbreakable(self, dialect: Dialect) -> dict[str, str]:
+        """A breaker where messages can't wait in the broker."""
+        if not (self.breaker_in_a_row or self.breaker_percent):
+            return {}
+        # As long as nobody has been connected a durable subscription is taken for one: a worker says if it is none.
+        unknown = self.wanted.is_durable and not self.broker.is_known
+        why = why_never(self.wanted.ack, "" if unknown else dialect.forgets(self.wanted))
+        field = "breaker_in_a_row" if self.breaker_in_a_row else "breaker_percent"
+        return {field: f"{why} So it can't have a breaker: set this to 0."} if why else {}
+
     def spec(self) -> ConsumerSpec:
         """The row, its broker included, as a frozen value."""
         return ConsumerSpec(
@@ -226,6 +305,10 @@ class Consumer(models.Model):
                 first_delay_s=self.retry_first_delay_s,
                 factor=self.retry_factor,
                 max_delay_s=self.retry_max_delay_s,
+                parking=None if self.cannot_park else Parking(steps_s=steps_of(self.retry_later)),
+            ),
+            breaker=BreakerPolicy(
+                in_a_row=self.breaker_in_a_row, percent=self.breaker_percent, probe_s=self.breaker_probe_s
             ),
             dead_letter_destination=self.dead_letter_destination,
             correlation_id_required=self.correlation_id_required,

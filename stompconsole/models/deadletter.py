@@ -8,13 +8,18 @@ from datetime import UTC, date, datetime
 from django.db import models
 from django.urls import reverse
 
+from stompconsole.models.broker import Broker
 from stompconsole.models.consumer import Consumer
 
 
 class DeadLetterState(models.TextChoices):
-    """``dead -> replaying -> sent -> processed | dead``; ``dead -> discarded -> (undo) dead``."""
+    """``dead -> replaying -> sent -> processed | dead``; ``dead -> discarded -> (undo) dead``.
+
+    ``scheduled`` is not dead yet: it is replayed by itself when it is due, or ``-> (cancel) dead -> (undo) scheduled``.
+    """
 
     DEAD = "dead"
+    SCHEDULED = "scheduled"
     REPLAYING = "replaying"
     SENT = "sent"
     PROCESSED = "processed"
@@ -48,6 +53,12 @@ class DeadLetter(models.Model):
     body_size = models.PositiveBigIntegerField()
     search_text = models.TextField(blank=True, help_text="Start of the body as text, for searching.")
     document = models.JSONField(null=True, help_text="The body, where it is JSON and not large: JSON paths look here.")
+    sealed = models.BinaryField(
+        null=True, help_text="What was redacted, encrypted: put back when it is replayed. None: nothing was."
+    )
+    held = models.CharField(max_length=500, blank=True, help_text="The queue where it waits if its body is not stored.")
+    held_on = models.ForeignKey(Broker, null=True, on_delete=models.SET_NULL, related_name="+")
+    held_copy = models.UUIDField(null=True, help_text="Which of the copies there is the newest: the failure's id.")
     error_type = models.CharField(max_length=255, blank=True)
     error_message = models.TextField(blank=True)
     traceback = models.TextField(blank=True)
@@ -55,6 +66,8 @@ class DeadLetter(models.Model):
     worker = models.CharField(max_length=300, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     replays = models.PositiveIntegerField(default=0)
+    due_at = models.DateTimeField(null=True, help_text="When it is tried again, or was to be: see the state.")
+    retry_step = models.PositiveIntegerField(default=0, help_text="Long steps of its consumer that are used.")
     first_failed_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField()
     captured_at = models.DateTimeField()
@@ -65,6 +78,10 @@ class DeadLetter(models.Model):
             models.Index(fields=["state", "-failed_at", "-id"]),
             models.Index(fields=["consumer", "state", "-failed_at"]),
             models.Index(fields=["group", "state", "-failed_at", "-id"]),
+            # Looked at by every worker each second. Not by the state: SQLite can't tell that a parameter is the one.
+            models.Index(
+                fields=["state", "due_at", "id"], condition=models.Q(due_at__isnull=False), name="stompconsole_due"
+            ),
             # Of ``id:`` in a search; those of headers, document and text are in ``models.postgres``.
             models.Index(fields=["message_id"]),
             models.Index(fields=["correlation_id"]),

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
+from stompconsole.models.consumer import Consumer
 from stompconsole.models.deadletter import DeadLetter
 from stompconsole.models.group import FailureGroup
 from stompconsole.models.worker import Worker
@@ -31,12 +32,22 @@ class Replay(models.Model):
     state = models.CharField(max_length=10, choices=ReplayState.choices, default=ReplayState.WAITING)
     selection = models.CharField(max_length=500, help_text="What was chosen, in words.")
     reason = models.CharField(max_length=200, blank=True)
+    scheduled = models.BooleanField(default=False, help_text="Of retries that were parked: they go on where they were.")
+    routine = models.BooleanField(default=False, help_text="Of retries that were due: nobody has asked for it.")
+    consumer = models.ForeignKey(
+        Consumer,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="Whose retries they are, all of them.",
+    )
     group = models.ForeignKey(FailureGroup, null=True, on_delete=models.SET_NULL, related_name="replays")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
     total = models.PositiveIntegerField(default=0)
     destination = models.CharField(max_length=500, blank=True, help_text="Empty: where each came from.")
+    unknown_to = models.CharField(max_length=500, blank=True, help_text="Where what has no known origin goes.")
     rate = models.FloatField(null=True, help_text="Messages a second at most.")
     canary = models.JSONField(default=list, help_text="How many are tried at first, step by step: [1, 5, 25].")
     step = models.PositiveIntegerField(default=0, help_text="Steps of the canary that came out well.")
@@ -51,6 +62,13 @@ class Replay(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-id"]
+        # Of routine ones there may be one a second: what looks for others must not read them.
+        indexes = [
+            models.Index(
+                fields=["-created_at", "-id"], condition=models.Q(routine=False), name="stompconsole_asked_for"
+            ),
+            models.Index(fields=["state", "scheduled"]),
+        ]
 
     def __str__(self) -> str:
         return f"replay {self.pk}"
@@ -70,6 +88,7 @@ class LetterEdit(models.Model):
     body = models.BinaryField()
     headers_before = models.JSONField(null=True, help_text="The original's, once the edited message has died too.")
     body_before = models.BinaryField(null=True)
+    sealed = models.BinaryField(null=True, help_text="What of the change was redacted, encrypted.")
 
     class Meta:
         ordering = ["-made_at", "-id"]

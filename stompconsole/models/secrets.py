@@ -98,6 +98,22 @@ def decrypt(token: str) -> Secret:
         return Undecipherable(token)
 
 
+def encrypt_bytes(data: bytes) -> bytes:
+    """A Fernet token of any bytes, made with the first key."""
+    return _fernet().encrypt(data)
+
+
+def decrypt_bytes(token: bytes) -> bytes:
+    """What a token of ``encrypt_bytes`` holds. Raises ConfigurationError when no key fits."""
+    try:
+        return _fernet().decrypt(token)
+    except InvalidToken:
+        raise ConfigurationError(
+            "what was redacted can't be decrypted: no key fits. Put the old key into SECRET_KEY_FALLBACKS or"
+            " STOMPCONSOLE['SECRET_KEYS']."
+        ) from None
+
+
 @cache
 def _fernet() -> MultiFernet:
     """Own keys first; those derived from SECRET_KEY stay readable, so that adding own keys locks nobody out."""

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from django.db import models
 
+from stompconsole.delivery.breaker import PAUSED
 from stompconsole.delivery.specs import Purpose, SubscriptionState
 from stompconsole.models.consumer import Consumer
 from stompconsole.models.worker import Worker
+
+
+def open_breakers() -> models.Q:
+    """The slots that take no messages because their breaker is open, as far as their workers have told."""
+    return models.Q(
+        purpose=Purpose.CONSUME.value,
+        state=SubscriptionState.BACKING_OFF.value,
+        reason__contains=PAUSED,
+        worker__isnull=False,
+    )
 
 
 class Subscription(models.Model):

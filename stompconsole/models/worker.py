@@ -22,6 +22,7 @@ class Worker(models.Model):
     hostname = models.CharField(max_length=255)
     pid = models.PositiveIntegerField()
     version = models.CharField(max_length=50)
+    release = models.CharField(max_length=100, blank=True, help_text="The team's own, as the settings name it.")
     state = models.CharField(max_length=10, choices=WorkerState.choices, default=WorkerState.RUNNING)
     started_at = models.DateTimeField()
     heartbeat_at = models.DateTimeField(db_index=True)

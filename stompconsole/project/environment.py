@@ -35,7 +35,7 @@ VARIABLES: Mapping[str, str] = {
 """The variables and what they are when they are not set; the last two are for ``make demo``."""
 
 PREFIX = "STOMPCONSOLE_"
-LISTS = frozenset({"HANDLERS", "SECRET_KEYS", "THROUGHPUT_KEEP"})
+LISTS = frozenset({"HANDLERS", "REDACT", "SECRET_KEYS", "THROUGHPUT_KEEP"})
 
 
 def text(name: str) -> str:

@@ -28,6 +28,9 @@ def orders(payload: Payload) -> None:
     _take(order)
     if _fails(payload):
         order = {key: value for key, value in order.items() if key != "sku"}
+    elif order.get("fails"):
+        # It is replayed: by now the catalogue knows what was meant.
+        order = {"sku": "found by its number", **order}
     logger.debug("priced %s", order["sku"])
 
 

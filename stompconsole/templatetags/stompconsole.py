@@ -6,13 +6,17 @@ from datetime import datetime
 
 from django import template
 from django.contrib.messages.storage.base import Message
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from stompconsole.dashboard import cells, drawing, formats
-from stompconsole.dashboard.shell import UNDO_TAG
+from stompconsole.dashboard.letter import schedule
+from stompconsole.dashboard.shell import RESTORE_TAG, UNDO_TAG
 
 register = template.Library()
+
+_UNDO = {UNDO_TAG: "stompconsole:undo", RESTORE_TAG: "stompconsole:retries-restore"}
 
 register.filter("number", formats.number)
 register.filter("rate", formats.rate)
@@ -20,6 +24,7 @@ register.filter("size", formats.size)
 register.filter("exact", formats.exact)
 register.filter("worker_pill", cells.worker_pill)
 register.filter("slot_pill", cells.slot_pill)
+register.filter("retry_step", schedule.step)
 
 
 @register.filter
@@ -59,4 +64,11 @@ def locked_unless(allowed: bool, act: str) -> SafeString:  # noqa: FBT001 - a te
 def undo_of(message: Message) -> str:
     """What undoes the act that a message tells of; "" when nothing does."""
     tags = str(message.extra_tags or "")
-    return tags.removeprefix(UNDO_TAG) if tags.startswith(UNDO_TAG) else ""
+    return next((tags.removeprefix(tag) for tag in _UNDO if tags.startswith(tag)), "")
+
+
+@register.filter
+def undo_url(message: Message) -> str:
+    """Where what undoes it is posted to."""
+    tags = str(message.extra_tags or "")
+    return next((reverse(url) for tag, url in _UNDO.items() if tags.startswith(tag)), "")

@@ -77,6 +77,7 @@ class Definitions:
             paused=row.paused,
             consume=self._runnable(spec) if isinstance(spec, ConsumerSpec) else spec,
             capture=_capture(spec) if row.capture else None,
+            tried_at=row.breaker_tried_at,
         )
 
     def _runnable(self, spec: ConsumerSpec) -> ConsumerSpec | Broken:

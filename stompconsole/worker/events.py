@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from uuid import UUID
 
 from django.db import IntegrityError
 
+import stompconsole
 from stompconsole import audit
 from stompconsole.audit import Action
 from stompconsole.delivery.observer import Switch
@@ -17,14 +20,23 @@ from stompconsole.worker.wanted import SlotKey
 
 
 class Events:
-    """Writes the events of one worker."""
+    """Writes the events of one worker, of which ``release`` is the version its settings name."""
 
-    def __init__(self, worker_name: str) -> None:
+    def __init__(self, worker_name: str, release: str = "") -> None:
         self._name = worker_name
+        self._versions = {"release": release, "stompconsole": stompconsole.__version__}
 
     def started(self) -> None:
         """The worker has started."""
-        audit.record(Action.WORKER_STARTED, f"worker {self._name}", actor=None, actor_name=self._name)
+        target = f"worker {self._name}"
+        audit.record(
+            Action.WORKER_STARTED,
+            target,
+            actor=None,
+            actor_name=self._name,
+            detail=f"release {self._versions['release']}" if self._versions["release"] else "",
+            data=self._versions,
+        )
 
     def stopped(self) -> None:
         """The worker has stopped in good order."""
@@ -38,6 +50,10 @@ class Events:
     def broken(self, key: SlotKey, reason: str) -> None:
         """A slot can't run."""
         self._of_slot(Action.CONSUMER_STATE, key, f"broken: {reason}")
+
+    def breaker(self, key: SlotKey, words: str) -> None:
+        """The breaker of a slot has opened, tries a message, or has closed."""
+        self._of_slot(Action.CONSUMER_BREAKER, key, words.replace("\0", ""))
 
     def switched(self, switch: Switch) -> None:
         """The sessions with a broker are opened at another of its endpoints."""
@@ -61,17 +77,21 @@ class Events:
             audit.record(action, target, actor=None, actor_name=self._name, consumer=consumer, detail=detail)
 
 
-class Switches:
-    """A broker's switches to another endpoint: noted on any thread, written by a lane, kept during an outage."""
+class Notes:
+    """Events of threads, a broker's switches and breakers: noted on any, written by a lane, kept during an outage."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
         self._writing = threading.Lock()
-        self._noted: deque[Switch] = deque()
+        self._noted: deque[Callable[[], None]] = deque()
 
     def switched(self, switch: Switch) -> None:
-        """Note one. It is written at the next turn."""
-        self._noted.append(switch)
+        """Note a switch to another endpoint. It is written at the next turn."""
+        self._noted.append(partial(self._events.switched, switch))
+
+    def breaker(self, key: SlotKey, words: str) -> None:
+        """Note what became of the breaker of a slot."""
+        self._noted.append(partial(self._events.breaker, key, words))
 
     @property
     def empty(self) -> bool:
@@ -83,5 +103,5 @@ class Switches:
         # The farewell may write while a turn that hangs still does: neither may write one twice.
         with self._writing:
             while self._noted:
-                self._events.switched(self._noted[0])
+                self._noted[0]()
                 self._noted.popleft()

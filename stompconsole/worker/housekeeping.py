@@ -10,7 +10,7 @@ import logging
 from django.utils import timezone
 
 from stompconsole.conf import Settings
-from stompconsole.deadletters import expecting, grouping, retention, tallies
+from stompconsole.deadletters import broker_letters, expecting, grouping, retention, samples, tallies
 from stompconsole.metrics import buckets
 from stompconsole.worker.registry import Registry
 
@@ -29,7 +29,12 @@ def sweep(registry: Registry, settings: Settings) -> None:
     while grouping.group_the_rest():
         pass
     tallies.fold()
+    if settings.sample_handled:
+        samples.purge()
+    else:
+        samples.forget()
     expecting.act()
+    broker_letters.purge()
     if workers or letters.discarded or letters.processed or letters.limited:
         logger.info(
             "swept %d workers, %d buckets, %d discarded and %d processed dead letters, %d beyond what is kept",

@@ -48,6 +48,7 @@ class Reconciler:
         self._lapsed = {row.key: row.holder for row in view.rows if row.free and row.holder not in {None, view.me}}
         for action in decided.actions:
             await self._carry_out(action)
+        self._slots.try_now({each.consumer_id: each.tried_at for each in view.definitions if each.tried_at})
 
     async def release_ended(self, reason: str) -> None:
         """Give up the slots whose runners have ended, so that others need not wait for the rest."""

@@ -21,10 +21,12 @@ FORGOTTEN_AFTER = timedelta(days=1)
 
 
 class Registry:
-    """One worker's row, and who else is there. ``name`` is how people know this worker: host and process."""
+    """One worker's row, and who else is there. ``name`` is how people know this worker: host and process; ``release``
+    is what runs in it, as the settings name it."""
 
-    def __init__(self, worker_id: UUID) -> None:
+    def __init__(self, worker_id: UUID, release: str = "") -> None:
         self.worker_id = worker_id
+        self._release = release
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def beat(self, state: WorkerState) -> None:
@@ -63,6 +65,7 @@ class Registry:
             hostname=host[:255],
             pid=int(pid),
             version=stompconsole.__version__,
+            release=self._release,
             state=state,
             started_at=Now(),
             heartbeat_at=Now(),

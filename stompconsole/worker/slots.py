@@ -10,11 +10,12 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol
 
 from stompconsole.delivery.observer import Observer
-from stompconsole.delivery.runner import RunnerStatus
 from stompconsole.delivery.specs import Purpose, SubscriptionState
+from stompconsole.delivery.status import RunnerStatus
 from stompconsole.errors import ConfigurationError
 from stompconsole.metrics.tally import NOTHING, Counts, Tally
 from stompconsole.worker.leases import Lease, Renewal
@@ -43,6 +44,9 @@ class Runner(Protocol):
 
     def abort(self, reason: str) -> None:
         """End now."""
+
+    def try_now(self) -> None:
+        """Do not wait out the back-off of an open breaker."""
 
     def join(self, timeout_s: float) -> bool:
         """Whether it has ended, within ``timeout_s`` seconds."""
@@ -75,6 +79,7 @@ class Slot:
     spec: RunSpec | None = None
     runner: Runner | None = None
     run: int = 0
+    tried_at: datetime | None = None
     drain_reason: str = ""
     drain_until_s: float = NEVER_S
 
@@ -172,6 +177,14 @@ class Slots:
         slot.drain_reason = reason
         slot.drain_until_s = self._clock() + self._drain_limit_s
         slot.runner.drain()
+
+    def try_now(self, asked: Mapping[int, datetime]) -> None:
+        """Have open breakers try a message, where a consumer's operator asked for it at another time than last."""
+        for key, slot in self._slots.items():
+            at = asked.get(key.consumer_id)
+            if at is not None and slot.runner is not None and slot.tried_at != at:
+                slot.tried_at = at
+                slot.runner.try_now()
 
     def drain_all(self, reason: str) -> None:
         """Ask every runner to finish."""

@@ -23,12 +23,13 @@ from stompconsole.models import WorkerState
 from stompconsole.models.default_broker import keep_default_broker
 from stompconsole.worker import housekeeping
 from stompconsole.worker.definitions import Definitions, Handlers
-from stompconsole.worker.events import Events, Switches
+from stompconsole.worker.events import Events, Notes
 from stompconsole.worker.lanes import DATABASE_AWAY, Lane, Outage
 from stompconsole.worker.leases import Leases
 from stompconsole.worker.reconciling import Reconciler
 from stompconsole.worker.registry import Registry
 from stompconsole.worker.reporting import Ledger, SlotReports, report_of
+from stompconsole.worker.samplers import Samplers
 from stompconsole.worker.sharing import Patience
 from stompconsole.worker.slots import Slots
 from stompconsole.worker.works import Runners
@@ -73,18 +74,20 @@ class Supervisor:
     def __init__(self, settings: Settings, side_tasks: Sequence[MakeSideTask] = ()) -> None:
         self._settings = settings
         self.worker_id = uuid.uuid4()
-        self._registry = Registry(self.worker_id)
+        self._registry = Registry(self.worker_id, settings.release)
         self.name = self._registry.name
         self._senders = Senders()
         self._side_tasks = [make(self.worker_id, self.name, self._senders) for make in side_tasks]
         self._nudged = asyncio.Event()
         self._leasing, self._planning, self._counting = Lane("leases"), Lane("plan"), Lane("counts")
         self._leases = Leases(self.worker_id, settings.lease_s)
-        self._events = Events(self.name)
-        self._switches = Switches(self._events)
+        self._events = Events(self.name, settings.release)
+        self._notes = Notes(self._events)
         handlers = Handlers(settings.handlers)
+        self._samplers = Samplers()
+        sampled = self._samplers if settings.sample_handled else None
         self._slots = Slots(
-            Runners(handlers, self._senders, self.name).make,
+            Runners(handlers, self._senders, self.name, self._notes.breaker, sampled).make,
             drain_limit_s=settings.graceful_wait_s,
             ended=self._runner_ended,
         )
@@ -112,13 +115,13 @@ class Supervisor:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set, then drain and return. Raises an ExceptionGroup when a part of it fails."""
         self._loop = asyncio.get_running_loop()
-        WHEREABOUTS.tell(self._switches)
+        WHEREABOUTS.tell(self._notes)
         try:
             if await self._registered(stop):
                 logger.info("worker %s has started", self.name, extra={"worker": str(self.worker_id)})
                 await self._live(stop)
         finally:
-            WHEREABOUTS.tell_no_more(self._switches)
+            WHEREABOUTS.tell_no_more(self._notes)
             await self._farewell()
         logger.info("worker %s has stopped", self.name, extra={"worker": str(self.worker_id)})
 
@@ -214,10 +217,12 @@ class Supervisor:
         await self._leasing.run(self._reports.write, [report_of(slot, elapsed_s) for slot in collected.slots])
 
     async def _count(self) -> None:
-        if not self._switches.empty:
-            await self._counting.run(self._switches.write)
+        if not self._notes.empty:
+            await self._counting.run(self._notes.write)
         if not self._ledger.empty:
             await self._counting.run(self._ledger.write)
+        if not self._samplers.empty:
+            await self._counting.run(self._samplers.write)
 
     async def _sweep(self) -> None:
         await self._counting.run(housekeeping.sweep, self._registry, self._settings)
@@ -240,8 +245,8 @@ class Supervisor:
         self._ledger.add(self._slots.collect())
         await _last("close the senders", self._counting.run(self._senders.close, SENDERS_LIMIT_S))
         await _last("write the last counts", self._counting.run(self._ledger.write))
-        if not self._switches.empty:
-            await _last("tell of the last switches", self._counting.run(self._switches.write))
+        if not self._notes.empty:
+            await _last("tell of the last events", self._counting.run(self._notes.write))
         # Each on the lane whose calls it must come after: a lease won, a heart-beat written.
         await _last("give the leases up", self._planning.run(self._leases.release_all, STOPPING))
         await _last("say that it has stopped", self._leasing.run(self._stopped))

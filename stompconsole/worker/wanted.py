@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from stompconsole.delivery.specs import ConsumerSpec, Purpose, SubscriptionSpec, SubscriptionState
@@ -54,13 +55,15 @@ Target = RunSpec | Broken | Paused
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """One consumer as this worker reads it. ``instances`` 0 means one slot in every worker; no ``capture`` is off."""
+    """One consumer as this worker reads it. ``instances`` 0 means one slot in every worker; no ``capture`` is off;
+    ``tried_at`` is when an operator last wanted its open breakers to try a message."""
 
     consumer_id: int
     instances: int
     paused: bool
     consume: ConsumerSpec | Broken
     capture: CaptureSpec | Broken | None = None
+    tried_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

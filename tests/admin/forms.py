@@ -28,7 +28,8 @@ def broker_form(**fields: Any) -> dict[str, Any]:
     return {
         "name": "rabbit", "kind": "auto", "host": "127.0.0.1", "port": "61613", "standby_host": "", "standby_port": "",
         "vhost": "", "user": "app", "password": "", "client_id": "", "tls_verify": "on", "tls_ca_certs": "",
-        "tls_cert_file": "", "tls_key_file": "", "tls_key_password": "", "heartbeat_send_ms": "10000",
+        "tls_cert_file": "", "tls_key_file": "", "tls_key_password": "", "management_url": "", "management_user": "",
+        "management_password": "", "heartbeat_send_ms": "10000",
         "heartbeat_receive_ms": "10000", "connect_timeout_s": "10", "receipt_timeout_s": "10",
         "dead_letter_via": "send", "reconnect_pause_s": "10", "failback": "stay", "failback_check_s": "15", **fields,
     }  # fmt: skip
@@ -37,8 +38,9 @@ def broker_form(**fields: Any) -> dict[str, Any]:
 def consumer_form(row: Broker, /, **fields: Any) -> dict[str, Any]:
     """What the consumer's form sends as it stands, with some fields otherwise."""
     return {
-        "name": "orders", "broker": str(row.pk), "destination": "/queue/orders", "handler": HANDLER,
+        "store_body": "on", "name": "orders", "broker": str(row.pk), "destination": "/queue/orders", "handler": HANDLER,
         "paused_reason": "", "instances": "1", "concurrency": "1", "prefetch": "100", "ack_mode": "client-individual",
         "codec": "json", "max_attempts": "1", "retry_first_delay_s": "1", "retry_factor": "2",
-        "retry_max_delay_s": "60", "dead_letter_destination": "", "capture": "on", **fields,
+        "retry_max_delay_s": "60", "retry_later": "", "breaker_in_a_row": "0", "breaker_percent": "0",
+        "breaker_probe_s": "30", "dead_letter_destination": "", "capture": "on", **fields,
     }  # fmt: skip

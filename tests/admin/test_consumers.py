@@ -331,3 +331,12 @@ def test_a_reader_can_not_write(client_of: Callable[..., Client], consumer: Cons
     assert client.post(change_url(consumer), consumer_form(consumer.broker, prefetch="1")).status_code == 403
     consumer.refresh_from_db()
     assert consumer.prefetch == 100
+
+
+def test_a_rule_of_redaction_that_can_not_be_read_is_refused_with_how_to_write_it(
+    admin_client: Client, broker: Broker
+) -> None:
+    response = admin_client.post(ADD, consumer_form(broker, redact="x-token\r\ncard.number"))
+    assert said(response) == ["'card.number' could be a header or a path: write header:card.number or $.card.number."]
+    admin_client.post(ADD, consumer_form(broker, redact="x-token\r\n$.card.number"))
+    assert Consumer.objects.get().redact.splitlines() == ["x-token", "$.card.number"]

@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from stompconsole.delivery.awaited import MAX_SET_ASIDE
 from stompconsole.models import Broker, Consumer, DeadLetter, Failure
 from tests.delivery.running import send
 from tests.support.blockades import Blockade
@@ -23,6 +24,8 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.django_db(transa
 
 NUMBERS = [str(number) for number in range(10)]
 DRAIN_S = 2.0
+LETTERS = 3
+"""Of each consumer that is stuck."""
 
 
 @pytest.fixture(params=[pytest.param(kind, marks=pytest.mark.broker) for kind in ("memory_alarm", "full_store")])
@@ -57,6 +60,18 @@ def says_why(stage: Stage, consumer: Consumer, words: str) -> bool:
     return any(words in slot.reason for slot in stage.slots(consumer))
 
 
+def stuck_say_why(stage: Stage, consumers: list[Consumer], words: str) -> bool:
+    """All that have something in hand, and enough of them.
+
+    In an alarm RabbitMQ takes the first message of each connection, and a sender opens one more than it sets aside:
+    so many letters may get through, and the three of one consumer with them.
+    """
+    slots = [slot for consumer in consumers for slot in stage.slots(consumer)]
+    waiting = [slot for slot in slots if slot.in_flight]
+    enough = len(consumers) - (MAX_SET_ASIDE + 1) // LETTERS
+    return len(waiting) >= enough and all(words in slot.reason for slot in waiting)
+
+
 def dead() -> list[str]:
     return sorted(bytes(body).decode() for body in DeadLetter.objects.values_list("body", flat=True))
 
@@ -87,19 +102,17 @@ def test_consumers_of_other_brokers_are_served_meanwhile(
 ) -> None:
     stuck = [failing(stage) for _ in range(10)]
     for consumer in stuck:
-        stage.send(consumer.destination, range(3))
+        stage.send(consumer.destination, range(LETTERS))
     at = {"host": devbroker.host, "port": devbroker.port, "user": devbroker.user, "password": devbroker.password}
     row = Broker.objects.create(name="other", **at)
     served = [stage.consumer(f"served-{number}", broker=row) for number in range(10)]
     blockade.block()
     stage.worker()
-    until(
-        lambda: all(says_why(stage, consumer, blockade.words) for consumer in stuck), 60, "all that are stuck say why"
-    )
+    until(lambda: stuck_say_why(stage, stuck, blockade.words), 60, "all that are stuck say why")
     for consumer in served:
         send(devbroker.broker_spec(), consumer.destination, range(100))
     until(lambda: len(stage.written()) == 1_000, 20, "the other broker's are handled")
     assert [slot.reason for consumer in served for slot in stage.slots(consumer)] == [""] * 10
     blockade.clear()
-    until(lambda: DeadLetter.objects.count() == 30, 60, "those that were stuck go on")
-    assert Failure.objects.count() == 30, "each died once"
+    until(lambda: DeadLetter.objects.count() == 10 * LETTERS, 60, "those that were stuck go on")
+    assert Failure.objects.count() == 10 * LETTERS, "each died once"

@@ -157,6 +157,11 @@ class TestRows:
         assert ids(found) == ["stompconsole.W002"]
         assert "Consumer orders: 'gone.handlers.f' is not a registered handler" in found[0].msg
 
+    def test_a_rule_of_redaction_that_can_not_be_read_is_a_warning(self, consumer: Consumer) -> None:
+        Consumer.objects.update(redact="card.number", handler="stompconsole.project.handlers.orders")
+        found = [each for each in checks.check_rows(databases=["default"]) if each.id == "stompconsole.W010"]
+        assert ["write header:card.number or $.card.number" in each.msg for each in found] == [True]
+
     def test_no_row_is_read_unless_a_database_is_named(
         self, consumer: Consumer, django_assert_num_queries: Callable[..., object]
     ) -> None:

@@ -10,13 +10,15 @@ import pytest
 from django.test import Client, override_settings
 from django.urls import reverse
 
-from stompconsole.models import Consumer, DeadLetter, Replay
+from stompconsole.models import BrokerReplay, Consumer, DeadLetter, Replay
 from tests.dashboard import rows
 from tests.dashboard.reading import elements, html, text
 
 PAGES = (
     "overview",
     "consumer",
+    "broker-letters",
+    "broker-letters-all",
     "dead-letters",
     "dead-letter",
     "dead-letter-body",
@@ -30,6 +32,10 @@ PAGES = (
 ACTIONS = {
     "consumer-pause": "operate_consumer",
     "consumer-resume": "operate_consumer",
+    "consumer-try": "operate_consumer",
+    "broker-letters-look": "replay_deadletter",
+    "broker-letters-replay": "replay_deadletter",
+    "broker-letters-cancel": "replay_deadletter",
     "replay-plan": "replay_deadletter",
     "replay-cancel": "replay_deadletter",
     "replay-pause": "replay_deadletter",
@@ -40,6 +46,9 @@ ACTIONS = {
     "dead-letter-edit": "replay_deadletter",
     "discard": "discard_deadletter",
     "undo": "discard_deadletter",
+    "retries-send": "replay_deadletter",
+    "retries-cancel": "replay_deadletter",
+    "retries-restore": "replay_deadletter",
 }
 
 
@@ -49,10 +58,14 @@ def urls(db: None) -> dict[str, str]:
     consumer = rows.make_consumer()
     letter = rows.make_letter(consumer)
     replay = Replay.objects.create(selection="all")
+    going_back = BrokerReplay.objects.create(consumer=consumer, source="/queue/DLQ.x")
     keys: dict[str, list[object]] = {
+        **{name: [consumer.name] for name in ("broker-letters", "broker-letters-look", "broker-letters-replay")},
+        "broker-letters-cancel": [consumer.name, going_back.pk],
         "consumer": [consumer.name],
         "consumer-pause": [consumer.name],
         "consumer-resume": [consumer.name],
+        "consumer-try": [consumer.name],
         "dead-letter": [letter.pk],
         "dead-letter-body": [letter.pk],
         "replay": [replay.pk],

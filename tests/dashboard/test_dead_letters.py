@@ -38,12 +38,12 @@ def test_dead_letters_are_listed_newest_first_with_what_happened(client: Client)
 
 
 def test_a_list_shows_what_is_dead_unless_another_state_is_asked_for(client: Client) -> None:
-    letters = {state: rows.make_letter(None, state=state) for state in DeadLetterState}
+    letters = {state: rows.make_letter(None, state=state, due_at=timezone.now()) for state in DeadLetterState}
     assert shown(client) == [str(letters[DeadLetterState.DEAD].pk)]
     for state, letter in letters.items():
         assert shown(client, f"?state={state}") == [str(letter.pk)]
     assert len(shown(client, "?state=all")) == len(DeadLetterState)
-    assert "Dead 1 Replaying 1 Sent 1 Processed 1 Discarded 1 All 5" in text(client.get(URL))
+    assert "Dead 1 Scheduled 1 Replaying 1 Sent 1 Processed 1 Discarded 1 All 6" in text(client.get(URL))
 
 
 def test_the_list_is_filtered_by_consumer_text_and_error(client: Client) -> None:

@@ -166,7 +166,7 @@ def test_dead_letters_lead_to_the_list_of_that_consumer(client: Client) -> None:
 def test_every_tile_is_a_link(client: Client) -> None:
     rows.make_running()
     tiles = elements(client.get(URL), "a", **{"class": "tile"})
-    assert len(tiles) == 6
+    assert len(tiles) == 7
     assert all(tile["href"] for tile in tiles)
 
 

@@ -59,7 +59,8 @@ def test_the_plan_says_what_it_holds_before_anything_is_done(client: Client) -> 
     assert "KeyError 5 TimeoutError 1" in page
     assert "/queue/orders 5 not known 1" in page
     assert "Replayed before 1 Origin not known 1 Consumer is gone 1" in page
-    assert "it is skipped and stays dead" in page
+    assert "Whose consumer is gone has nowhere to go back to: it is skipped and stays dead." in page
+    assert "where to send the 1 message whose origin no broker has told; empty skips them" in page
     assert "Dead letters of orders." in text(client.get(f"{PLAN}?scope=matching&consumer=orders"))
     assert Replay.objects.count() == 0
 
@@ -256,3 +257,55 @@ def test_the_plan_says_when_every_subscriber_of_a_topic_would_get_it_again(clien
     said = "Every subscriber of /topic/prices gets these messages again"
     assert said in text(client.get(f"{PLAN}?id={of_topic.pk}"))
     assert said not in text(client.get(f"{PLAN}?id={of_queue.pk}"))
+
+
+class TestWithoutAnOrigin:
+    """Where a message came from is not known: the plan asks where to send it, and the others go back all the same."""
+
+    def test_the_destination_named_for_them_is_kept_with_the_replay(self, client: Client) -> None:
+        consumer = rows.make_consumer()
+        rows.make_letter(consumer)
+        rows.make_letter(consumer, origin="")
+        replay = confirm(client, f"{PLAN}?scope=matching", unknown_to="/queue/orders")
+        assert replay is not None
+        assert (replay.total, replay.destination, replay.unknown_to) == (2, "", "/queue/orders")
+        shown = text(client.get(f"/console/replays/{replay.pk}/"))
+        assert "hat has no known origin to /queue/orders" in shown
+
+    def test_one_that_makes_no_sense_is_refused_at_its_field(self, client: Client) -> None:
+        consumer = rows.make_consumer()
+        rows.make_letter(consumer)
+        rows.make_letter(consumer, origin="")
+        assert confirm(client, f"{PLAN}?scope=matching", unknown_to="/queue/a b") is None
+
+    def test_some_may_be_left_out_but_a_replay_of_nothing_else_is_not_made(self, client: Client) -> None:
+        consumer = rows.make_consumer(name="orders")
+        lost = rows.make_letter(consumer, origin="")
+        assert confirm(client, f"{PLAN}?id={lost.pk}") is None
+        page = client.post(PLAN, {"id": str(lost.pk), "as_of": timezone.now().isoformat(), "count": "1"})
+        assert page.status_code == 400
+        assert "Where they came from is not known: name where to send them." in text(page)
+        assert confirm(client, f"{PLAN}?id={lost.pk}", destination="/queue/a") is not None
+        rows.make_letter(consumer)
+        rows.make_letter(consumer, origin="")
+        assert confirm(client, f"{PLAN}?scope=matching") is not None
+
+    def test_nothing_is_asked_where_every_origin_is_known(self, client: Client) -> None:
+        letter = rows.make_letter(rows.make_consumer())
+        assert not elements(client.get(f"{PLAN}?id={letter.pk}"), "input", name="unknown_to")
+
+    def test_the_page_of_one_says_that_its_replay_will_ask(self, client: Client) -> None:
+        letter = rows.make_letter(rows.make_consumer(), origin="")
+        assert "origin not known → /queue/DLQ.orders, a replay asks where to send it" in text(
+            client.get(letter.get_absolute_url())
+        )
+
+    def test_edit_and_replay_asks_as_well(self, client: Client) -> None:
+        letter = rows.make_letter(rows.make_consumer(), origin="")
+        url = f"{letter.get_absolute_url()}edit/"
+        change = {"body": "{}", "confirmed": "yes"}
+        assert "name where to send it" in text(client.post(url, change))
+        assert client.post(url, {**change, "unknown_to": "/queue/ "}).status_code == 400
+        assert Replay.objects.count() == 0
+        client.post(url, {**change, "unknown_to": "/queue/orders"})
+        assert Replay.objects.get().unknown_to == "/queue/orders"

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from stompconsole.deadletters.capture import capture_work
+from stompconsole.deadletters.holding import Holder
 from stompconsole.delivery.observer import SilentObserver
 from stompconsole.delivery.runner import SubscriptionRunner
+from stompconsole.delivery.sender import Senders
 from stompconsole.delivery.specs import SubscriptionState, capture_spec
 from stompconsole.models import Consumer
 from tests.support.waiting import until
@@ -17,7 +19,8 @@ from tests.support.waiting import until
 def started(consumer: Consumer) -> Iterator[SubscriptionRunner]:
     """Capture the dead letters of a row, whether or not the broker lets it."""
     spec = consumer.spec()
-    work = capture_work(consumer.pk, consumer.name, spec.dead_letters)
+    senders = Senders()
+    work = capture_work(consumer.pk, consumer.name, spec.dead_letters, Holder(senders, spec.broker, spec.dead_letters))
     runner = SubscriptionRunner(capture_spec(spec), work, SilentObserver())
     runner.start()
     try:
@@ -25,6 +28,7 @@ def started(consumer: Consumer) -> Iterator[SubscriptionRunner]:
     finally:
         runner.drain()
         assert runner.join(15)
+        senders.close(2.0)
 
 
 @contextmanager

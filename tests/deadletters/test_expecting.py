@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from stompconsole.deadletters import expecting
+from stompconsole.delivery.breaker import PAUSED
 from stompconsole.models import (
     AuditEntry,
     Consumer,
@@ -75,6 +76,19 @@ def test_a_consumer_that_is_not_healthy_is_spared(trouble: str) -> None:
             FailureGroup.objects.update(consumer=None)
     assert expecting.act() == 0
     assert states() == {"dead"}
+
+
+def test_a_consumer_with_an_open_breaker_is_spared_though_another_slot_of_it_runs() -> None:
+    consumer = a_group(Expected.REPLAY).consumer
+    reason = f"{PAUSED}: 5 failures in a row, last ConnectionError: no; trying one message"
+    worker = Subscription.objects.get().worker
+    tripped = Subscription.objects.create(
+        consumer=consumer, slot="1", state="backing off", reason=reason, worker=worker
+    )
+    assert expecting.act() == 0
+    tripped.worker = None
+    tripped.save()
+    assert expecting.act() == 1, "nobody has that slot any more"
 
 
 def test_a_replay_that_was_stopped_is_tried_again_only_after_a_while() -> None:

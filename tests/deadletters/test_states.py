@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db.models import Count
@@ -17,8 +17,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from stompconsole.deadletters import controlling, replay_rows, selection, tallies
+from stompconsole.deadletters import controlling, due, replay_rows, scheduling, selection, tallies
 from stompconsole.deadletters.outcomes import record_processed
+from stompconsole.deadletters.replay_rows import Lane
+from stompconsole.deadletters.scheduling import Chosen
 from stompconsole.deadletters.selection import Filters, Planned
 from stompconsole.models import (
     Consumer,
@@ -44,8 +46,13 @@ MOVES = {
     ("replaying", "processed"),  # the outcome came before the receipt was written down
     ("sent", "processed"),
     ("sent", "dead"),
+    ("scheduled", "replaying"),
+    ("scheduled", "dead"),
+    ("dead", "scheduled"),  # the cancel of a retry, undone
+    ("replaying", "scheduled"),  # it failed again, and has another step
+    ("sent", "scheduled"),
 }
-BY_A_DEATH = {("processed", "dead")}
+BY_A_DEATH = {("processed", "dead"), ("processed", "scheduled"), ("scheduled", "dead"), ("discarded", "scheduled")}
 
 
 class Life(RuleBasedStateMachine):
@@ -64,6 +71,7 @@ class Life(RuleBasedStateMachine):
         self.wire: list[tuple[uuid.UUID, int]] = []
         self.dead_letters: list[uuid.UUID] = []
         self.deaths: list[dict[str, str]] = []
+        self.cancels: list[datetime] = []
         self.seen: dict[uuid.UUID, str] = {}
         self.death = False
 
@@ -71,12 +79,13 @@ class Life(RuleBasedStateMachine):
         for model in (ReplayItem, Replay, Failure, DeadLetter, FailureGroup, Consumer, Worker):
             model.objects.all().delete()
 
-    def die(self, dead_letter_id: uuid.UUID, replay_id: int | None) -> None:
+    def fail(self, dead_letter_id: uuid.UUID, replay_id: int | None, due_at: datetime | None = None) -> None:
         failure_id = uuid.UUID(int=1_000 + len(self.deaths))
         ids = {"dead_letter_id": str(dead_letter_id), "failure_id": str(failure_id)}
         # Two errors in turn: a message that dies of another one moves to another group.
         ids["error_type"] = ("KeyError", "TimeoutError")[len(self.deaths) % 2]
-        self.deaths.append(died(**ids, replay_id="" if replay_id is None else str(replay_id)))
+        replay = "" if replay_id is None else str(replay_id)
+        self.deaths.append(died(**ids, replay_id=replay, due_at=due_at, retry_step=1))
         self.capture(self.deaths[-1])
 
     def capture(self, headers: dict[str, str]) -> None:
@@ -88,7 +97,40 @@ class Life(RuleBasedStateMachine):
     def a_message_dies(self) -> None:
         # Ids by number: a case that fails must fail again when it is run once more.
         self.dead_letters.append(uuid.UUID(int=len(self.dead_letters) + 1))
-        self.die(self.dead_letters[-1], None)
+        self.fail(self.dead_letters[-1], None)
+
+    @precondition(lambda self: len(self.dead_letters) < MAX_DEAD_LETTERS)
+    @rule(due_in_s=st.sampled_from((-1.0, 3_600.0)))
+    def a_message_is_parked(self, due_in_s: float) -> None:
+        self.dead_letters.append(uuid.UUID(int=len(self.dead_letters) + 1))
+        self.fail(self.dead_letters[-1], None, timezone.now() + timedelta(seconds=due_in_s))
+
+    @rule()
+    def a_worker_gathers_what_is_due(self) -> None:
+        due.gather()
+        assert not DeadLetter.objects.filter(
+            state="scheduled", due_at__lte=timezone.now(), consumer__isnull=False
+        ).exclude(
+            consumer__in=Replay.objects.filter(scheduled=True, state__in=("waiting", "running")).values("consumer")
+        )
+        known = set(self.replays)
+        self.replays += Replay.objects.exclude(pk__in=known).values_list("pk", flat=True)
+
+    @rule(data=st.data())
+    def an_operator_sends_some_now(self, data: st.DataObject) -> None:
+        done = scheduling.send_now(Chosen(ids=tuple(data.draw(self.some_dead_letters()))), actor=None)
+        if done.replay is not None:
+            self.replays.append(done.replay.pk)
+
+    @rule(data=st.data())
+    def an_operator_cancels_some_retries(self, data: st.DataObject) -> None:
+        done = scheduling.cancel(Chosen(ids=tuple(data.draw(self.some_dead_letters()))), actor=None)
+        self.cancels += [done.at] if done.count else []
+
+    @precondition(lambda self: self.cancels)
+    @rule(data=st.data())
+    def an_operator_takes_a_cancel_back(self, data: st.DataObject) -> None:
+        scheduling.undo_cancel(data.draw(st.sampled_from(self.cancels)), actor=None)
 
     @precondition(lambda self: self.deaths)
     @rule(data=st.data())
@@ -123,10 +165,10 @@ class Life(RuleBasedStateMachine):
         replay_id = data.draw(st.sampled_from(self.replays))
         controlling.cancel_replay(replay_id, actor=None)
 
-    @rule(worker=st.integers(0, 1))
-    def a_worker_takes_a_replay(self, worker: int) -> None:
+    @rule(worker=st.integers(0, 1), lane=st.sampled_from(Lane))
+    def a_worker_takes_a_replay(self, worker: int, lane: Lane) -> None:
         mine = [replay for replay, carrier in self.carrying.items() if carrier == worker]
-        replay_id = replay_rows.take(self.workers[worker].pk, 600.0, mine)
+        replay_id = replay_rows.take(self.workers[worker].pk, 600.0, mine, lane)
         if replay_id is not None:
             assert replay_id not in self.carrying, "one worker at a time"
             self.carrying[replay_id] = worker
@@ -186,14 +228,20 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_replayed_message_dies_again(self, data: st.DataObject) -> None:
         dead_letter_id, replay_id = data.draw(st.sampled_from(self.wire))
-        self.die(dead_letter_id, replay_id)
+        self.fail(dead_letter_id, replay_id)
+
+    @precondition(lambda self: self.wire)
+    @rule(data=st.data())
+    def a_replayed_message_is_parked_again(self, data: st.DataObject) -> None:
+        dead_letter_id, replay_id = data.draw(st.sampled_from(self.wire))
+        self.fail(dead_letter_id, replay_id, timezone.now())
 
     @invariant()
     def states_only_move_along(self) -> None:
         now = self.states()
         moves = {(before, now[pk]) for pk, before in self.seen.items() if now[pk] != before}
         assert moves <= MOVES | (BY_A_DEATH if self.death else set())
-        assert all(state == "dead" for pk, state in now.items() if pk not in self.seen)
+        assert all(state in {"dead", "scheduled"} for pk, state in now.items() if pk not in self.seen)
         self.seen, self.death = now, False
 
     @invariant()
@@ -215,6 +263,10 @@ class Life(RuleBasedStateMachine):
         expected = {"replaying": [("waiting", True)], "sent": [("sent", False)]}
         assert open_items == {pk: expected.get(state, []) for pk, state in states.items()}
         assert not ReplayItem.objects.filter(active=True).exclude(state="waiting").exists()
+
+    @invariant()
+    def what_is_scheduled_says_when(self) -> None:
+        assert not DeadLetter.objects.filter(state="scheduled", due_at=None).exists()
 
     @invariant()
     def every_death_is_kept_once(self) -> None:

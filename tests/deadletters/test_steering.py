@@ -192,6 +192,17 @@ def test_it_goes_elsewhere_when_the_plan_says_so_even_without_an_origin(
     assert progress(replay).sent == 2
 
 
+def test_what_has_no_origin_goes_where_the_plan_says_and_the_others_go_back(
+    wire: RunningDevBroker, consumer: Consumer
+) -> None:
+    rows = make_dead_letters(consumer, 1) + make_dead_letters(consumer, 1, origin="")
+    replay = planned(rows, Plan(unknown_to="/queue/found"))
+    with running_engine():
+        wait_state(replay, ReplayState.DONE)
+    assert len(wire.messages("/queue/found")) == len(wire.messages("/queue/orders")) == 1
+    assert progress(replay).sent == 2
+
+
 def test_an_edited_message_is_sent_as_it_was_edited(wire: RunningDevBroker, consumer: Consumer) -> None:
     (row,) = make_dead_letters(consumer, 1, headers={"color": "red"}, body=b"old")
     replay = planned([row], Plan())

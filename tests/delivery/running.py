@@ -10,6 +10,7 @@ from typing import Any
 
 from stompconsole.brokers import Dialect, dialect_for
 from stompconsole.delivery.connecting import open_session
+from stompconsole.delivery.gate import Gate
 from stompconsole.delivery.handling import HandlerWork
 from stompconsole.delivery.payload import Handler, Payload
 from stompconsole.delivery.runner import SubscriptionRunner
@@ -28,6 +29,7 @@ class Seen:
         self.counts = {"received": 0, "acked": 0, "retried": 0, "dead_lettered": 0}
         self.replays: list[tuple[str, str]] = []
         self.states: list[tuple[SubscriptionState, str]] = []
+        self.breaker: list[str] = []
         self._lock = threading.Lock()
 
     def keep(self, payload: Payload) -> None:
@@ -88,7 +90,9 @@ def running(
     given = {"name": "tested", "handler": "tests.handler", **fields}
     consumer = ConsumerSpec(broker=broker, destination=destination, **given)
     function = handler(seen) if handler else seen.keep
-    runner = SubscriptionRunner(consume_spec(consumer), HandlerWork(consumer, function, senders, "w:1", seen), seen)
+    gate = Gate(consumer.breaker, seen.breaker.append)
+    work = HandlerWork(consumer, function, senders, "w:1", seen, gate=gate)
+    runner = SubscriptionRunner(consume_spec(consumer), work, seen, gate)
     runner.start()
     run = Running(runner, seen, senders, consumer)
     try:

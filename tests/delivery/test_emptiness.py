@@ -6,8 +6,8 @@ import pytest
 
 from stompconsole.brokers import dialect_for
 from stompconsole.delivery.emptiness import Emptiness, Silence, ask
-from stompconsole.delivery.runner import RunnerStatus
 from stompconsole.delivery.specs import SubscriptionState
+from stompconsole.delivery.status import RunnerStatus
 from tests.contract.client import Client
 from tests.support.brokers import TestBroker
 from tests.support.ports import free_port

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stompconsole.brokers import dialect_for
 from stompconsole.delivery import envelope
-from stompconsole.delivery.envelope import Envelope
+from stompconsole.delivery.envelope import Earlier, Envelope
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 
@@ -26,6 +26,28 @@ def made(**changes: object) -> Envelope:
 
 def test_what_is_written_is_read_back() -> None:
     assert envelope.read(made().headers()) == made()
+
+
+def test_a_parked_message_says_when_it_is_due_and_how_many_steps_are_used() -> None:
+    parked = made(due_at=NOW, retry_step=2)
+    assert envelope.read(parked.headers()) == parked
+    assert parked.headers()[envelope.DUE_AT] == NOW.isoformat()
+
+
+def test_a_due_time_that_can_t_be_read_leaves_it_dead() -> None:
+    read = envelope.read({**made(due_at=NOW).headers(), envelope.DUE_AT: "tomorrow"})
+    assert read is not None
+    assert read.due_at is None
+
+
+def test_a_retry_goes_on_where_it_was_and_an_operators_replay_does_not() -> None:
+    earlier = Earlier(attempts=3, retry_step=1, first_failed_at=NOW)
+    replay = envelope.replay_headers(made().headers(), dialect_for("rabbitmq", ""), dead_letter_id="d1", replay_id="9")
+    assert envelope.earlier({**replay, **earlier.headers()}, "orders") == earlier
+    assert envelope.earlier(replay, "orders") is None
+    of_another = {**replay, **earlier.headers(), envelope.CONSUMER: "ledger"}
+    assert envelope.earlier(of_another, "orders") is None
+    assert envelope.earlier({**earlier.headers(), **made().headers()}, "orders") is None, "it was never sent back"
 
 
 def test_a_message_without_our_ids_is_not_ours() -> None:

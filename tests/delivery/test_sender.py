@@ -57,7 +57,7 @@ def senders_left() -> list[str]:
 
 
 def test_what_is_confirmed_is_there(broker: RunningDevBroker) -> None:
-    with sender_of(to(broker)) as sender:
+    with sender_of(to(broker, receipt_timeout_s=10.0)) as sender:
         for future in [sender.send("/queue/a", {}, b"%d" % number) for number in range(500)]:
             future.result(10)
     assert broker.bodies("/queue/a") == [b"%d" % number for number in range(500)]

@@ -46,7 +46,9 @@ def test_registered_handlers_are_in_order_and_read_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "function", [lambda payload: None, functools.partial(print), good.LIMIT, type("Thing", (), {}), print], ids=repr
+    "function",
+    [lambda payload: None, functools.partial(print), good.LIMIT, type("Thing", (), {}), print],
+    ids=["lambda", "partial", "value", "class", "builtin"],
 )
 def test_what_a_worker_could_not_find_again_is_refused(function: Any) -> None:
     with pytest.raises(ConfigurationError, match="can't be a handler"):

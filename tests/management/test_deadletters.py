@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import json
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stompconsole.deadletters import exchange
-from stompconsole.models import AuditEntry, DeadLetter, Failure, FailureGroup, Replay
+from stompconsole.models import AuditEntry, Consumer, DeadLetter, Failure, FailureGroup, Replay
+from tests.deadletters.dumping import dumped
 from tests.deadletters.making import Captures, died, make_consumer, tallied
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,6 +50,19 @@ def test_a_list_takes_the_filters_of_the_page() -> None:
     assert (listed["total"], [line["consumer"] for line in listed["dead_letters"]]) == (1, ["orders"])
     assert "3 of 3" in run("list")
     assert "0 of 0" in run("list", "--state", "discarded")
+
+
+@pytest.mark.usefixtures("_some")
+def test_what_is_scheduled_is_listed_by_its_state_and_exported_with_its_due_time(tmp_path: Path) -> None:
+    at = datetime(2030, 1, 1, tzinfo=UTC)
+    parked = died(consumer="orders", due_at=at, retry_step=1)
+    Captures(make_consumer()).give((parked, b"{}"))
+    listed = told("list", "--state", "scheduled")
+    assert (listed["total"], listed["dead_letters"][0]["due_at"]) == (1, "2030-01-01T00:00:00Z")
+    assert "3 of 3" in run("list"), "it is not dead"
+    run("export", str(tmp_path / "out"), "--state", "scheduled")
+    assert json.loads((tmp_path / "out").read_text())["due_at"] == "2030-01-01T00:00:00Z"
+    assert "0 dead letters would be discarded" in run("discard", "--state", "scheduled", "--dry-run")
 
 
 @pytest.mark.usefixtures("_some")
@@ -188,3 +204,28 @@ def test_a_replay_from_a_shell_edits_what_it_sends() -> None:
 def test_an_edit_that_makes_no_sense_is_told_in_the_shell(edit: tuple[str, str], told: str) -> None:
     with pytest.raises(CommandError, match=told):
         run("replay", *edit)
+
+
+def test_stored_rows_are_redacted_by_the_rules_now_in_force() -> None:
+    consumer = make_consumer(name="orders")
+    Captures(consumer).give(
+        (died(consumer="orders"), b'{"pin": "hunter2"}'), (died(consumer="orders"), b'{"pin": null}')
+    )
+    DeadLetter.objects.update(state="discarded")
+    Consumer.objects.update(redact="$.pin")
+    assert "1 dead letters would be redacted. Nothing was changed." in run("redact", "--dry-run")
+    assert told("redact", "--dry-run") == {"seen": 2, "redacted": 1, "changed": False}
+    assert told("redact", "--consumer", "nobody") == {"seen": 0, "redacted": 0, "changed": True}
+    assert told("redact", "--consumer", "orders") == {"seen": 2, "redacted": 1, "changed": True}
+    assert "hunter2" not in dumped()
+    entry = AuditEntry.objects.get(action="dead letters redacted")
+    assert "at a shell" in entry.actor_name
+    assert "Redacted 0 of 2 dead letters." in run("redact")
+
+
+def test_what_can_not_be_redacted_ends_the_command_with_an_error() -> None:
+    consumer = make_consumer(name="orders", redact="$.pin")
+    Captures(consumer).give((died(consumer="orders"), b'{"pin": "hunter2", "name": "x-y-z"}'))
+    Consumer.objects.update(redact="$.name")
+    with override_settings(SECRET_KEY="another"), pytest.raises(CommandError, match="1 dead letters could not"):
+        run("redact")

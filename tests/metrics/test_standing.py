@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stompconsole.delivery.breaker import PAUSED
 from stompconsole.delivery.giving_up import HELD_UP
 from stompconsole.metrics.standing import NO_WORKER, NOT_TAKEN, SlotNow, Standing, judge
 from stompconsole.models import SubscriptionState
@@ -95,3 +96,13 @@ def test_a_consumer_that_runs_but_can_t_send_its_dead_letters_needs_a_person_and
         paused=None, instances=1, live_workers=1, slots=[held(SubscriptionState.RUNNING, "used as /amq/queue")]
     )
     assert not calm.needs_attention
+
+
+def test_an_open_breaker_needs_a_person_and_one_slot_of_it_is_enough() -> None:
+    why = f"{PAUSED}: 5 failures in a row, last ConnectionError: no; one message is tried in 24 s"
+    tripped = held(SubscriptionState.BACKING_OFF, why)
+    verdict = judge(paused=None, instances=2, live_workers=1, slots=[RUNNING, tripped])
+    assert (verdict.standing, verdict.reason, verdict.breaker_open) == (Standing.BACKING_OFF, why, True)
+    assert verdict.needs_attention
+    unreachable = held(SubscriptionState.BACKING_OFF, "can't reach the broker")
+    assert not judge(paused=None, instances=1, live_workers=1, slots=[unreachable]).breaker_open

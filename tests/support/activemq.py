@@ -16,7 +16,10 @@ from tests.support.processes import ManagedProcess
 from tests.support.servers import HOST
 
 HOME = Path("/usr/share/activemq")
-PACKAGES = ("activemq", "default-jre-headless")
+JARS = Path("/usr/share/java")
+STATISTICS_JARS = ("xstream.jar", "xpp3.jar", "jettison.jar")
+"""What the statistics plugin answers with; Debian's activemq does without."""
+PACKAGES = ("activemq", "default-jre-headless", "libxstream-java", "libjettison-java")
 USER = "app"
 PASSWORD = "secret"
 
@@ -36,7 +39,7 @@ CONFIG = """\
     <persistenceAdapter><kahaDB directory="{folder}/data/kahadb"/></persistenceAdapter>
     <plugins><simpleAuthenticationPlugin><users>
       <authenticationUser username="{user}" password="{password}" groups="users"/>
-    </users></simpleAuthenticationPlugin></plugins>
+    </users></simpleAuthenticationPlugin><statisticsBrokerPlugin/></plugins>
     <systemUsage><systemUsage>
       <memoryUsage><memoryUsage limit="128 mb"/></memoryUsage>
       <storeUsage><storeUsage limit="1 gb"/></storeUsage>
@@ -75,6 +78,11 @@ class ActiveMQ(ProcessRig):
     def _configure(self) -> None:
         (self._folder / "conf").mkdir(exist_ok=True)
         (self._folder / "data").mkdir(exist_ok=True)
+        optional = self._folder / "lib" / "optional"
+        optional.mkdir(parents=True, exist_ok=True)
+        for jar in STATISTICS_JARS:
+            if (JARS / jar).exists() and not (optional / jar).exists():
+                (optional / jar).symlink_to(JARS / jar)
         text = CONFIG.format(folder=self._folder, host=HOST, port=self.stomp, user=USER, password=PASSWORD)
         (self._folder / "conf" / "activemq.xml").write_text(text)
 

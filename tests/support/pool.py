@@ -90,6 +90,12 @@ KINDS = {
         make=postgres.make,
         given=lambda value: postgres.at(value, given.Given(variable_of("postgres"))),
     ),
+    "durable_postgres": Kind(
+        server=postgres.server,
+        packages=postgres.PACKAGES,
+        make=postgres.make_durable,
+        given=lambda value: postgres.at(value, given.Given(variable_of("durable_postgres"))),
+    ),
     "redis": Kind(
         server=redis_server.server,
         packages=redis_server.PACKAGES,

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -33,6 +34,8 @@ class Postgres(ProcessRig):
     # SIGINT: sessions are ended, then it stops. SIGTERM would wait for them.
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT
 
+    durability: ClassVar[Mapping[str, str]] = {"fsync": "off", "full_page_writes": "off"}
+
     def __init__(self, server: Path, folder: Path) -> None:
         super().__init__(server, folder)
         self.port = free_port()
@@ -50,7 +53,7 @@ class Postgres(ProcessRig):
             self._make_cluster(data)
         options = {
             "port": self.port, "listen_addresses": HOST, "unix_socket_directories": "", "max_connections": 50,
-            "fsync": "off", "full_page_writes": "off",
+            **self.durability,
         }  # fmt: skip
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         command = [*_as_its_user(), str(self._server), "-D", str(data), *settings]
@@ -72,6 +75,12 @@ class Postgres(ProcessRig):
         subprocess.run(command, check=True, cwd=self._folder, stdout=subprocess.DEVNULL, timeout=60)
 
 
+class DurablePostgres(Postgres):
+    """One that has on disk what it has committed, as in production: for measuring."""
+
+    durability: ClassVar[Mapping[str, str]] = {}
+
+
 def _as_its_user() -> list[str]:
     if os.geteuid() != 0:
         return []
@@ -80,7 +89,15 @@ def _as_its_user() -> list[str]:
 
 def make(server: Path, folder: Path) -> TestServer:
     """The cluster as tests see it."""
-    rig = Postgres(server, folder)
+    return _of(Postgres(server, folder))
+
+
+def make_durable(server: Path, folder: Path) -> TestServer:
+    """The cluster as the benchmark sees it."""
+    return _of(DurablePostgres(server, folder))
+
+
+def _of(rig: Postgres) -> TestServer:
     return at(f"postgres://{USER}:{rig.password}@{HOST}:{rig.port}/postgres", rig)
 
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 from django.db import OperationalError, connection
 
-from stompconsole.delivery.runner import RunnerStatus
 from stompconsole.delivery.specs import Purpose, SubscriptionState
+from stompconsole.delivery.status import RunnerStatus
 from stompconsole.metrics.tally import Counts
 from stompconsole.models import Broker, Consumer, Subscription, ThroughputBucket, Worker
 from stompconsole.worker.leases import Lease

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from stompconsole.delivery.handling import HandlerWork
 from stompconsole.delivery.observer import Observer
 from stompconsole.delivery.payload import Payload
-from stompconsole.delivery.runner import RunnerStatus, SubscriptionRunner
+from stompconsole.delivery.runner import SubscriptionRunner
 from stompconsole.delivery.sender import Senders
 from stompconsole.delivery.specs import BrokerSpec, ConsumerSpec, Purpose, SubscriptionState, consume_spec
+from stompconsole.delivery.status import RunnerStatus
 from stompconsole.errors import HandlerNotFound
 from stompconsole.metrics.tally import Counts
 from stompconsole.transport.session import Endpoint
@@ -169,11 +171,28 @@ def test_a_runner_that_does_not_drain_in_time_is_aborted_and_keeps_its_slot() ->
     assert slots.held() == {KEY: Held(spec=None)}
 
 
+def test_a_try_that_is_asked_for_is_passed_on_once_to_each_slot_of_its_consumer(rig: Rig) -> None:
+    rig.run(KEY)
+    rig.run(OTHER)
+    stuck = StuckRunner()
+    rig.slots._slots[KEY].runner = stuck
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    for asked in (at, at, at + timedelta(seconds=5)):
+        rig.slots.try_now({KEY.consumer_id: asked})
+    rig.slots.try_now({})
+    assert stuck.tries == 2
+    rig.slots._slots[KEY].runner = rig.runners[0]
+
+
 class StuckRunner(SubscriptionRunner):
     """Never drains: a handler that hangs, without a broker to feed it."""
 
     def __init__(self) -> None:
         self.aborted_for = ""
+        self.tries = 0
+
+    def try_now(self) -> None:
+        self.tries += 1
 
     def start(self) -> None:
         return

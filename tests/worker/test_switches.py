@@ -14,7 +14,7 @@ from stompconsole.delivery.observer import Switch
 from stompconsole.delivery.whereabouts import WHEREABOUTS
 from stompconsole.models import AuditEntry, Broker, Consumer, Subscription
 from stompconsole.transport.session import Endpoint
-from stompconsole.worker.events import Events, Switches
+from stompconsole.worker.events import Events, Notes
 from stompconsole.worker.supervisor import Supervisor
 from tests.failover.pair import Pair, pair_before
 from tests.support.brokers import TestBroker
@@ -90,7 +90,7 @@ class Away(Events):
 
 def test_what_the_database_did_not_take_is_kept_in_its_order() -> None:
     events = Away(tries=2)
-    noted = Switches(events)
+    noted = Notes(events)
     back = Switch(broker="main", was=RABBIT_B, now=RABBIT_A, reason="it answers again")
     noted.switched(SWITCH)
     noted.switched(back)
@@ -112,7 +112,7 @@ def test_two_threads_that_write_tell_each_switch_once() -> None:
             super().switched(switch)
 
     events = Slow(tries=0)
-    noted = Switches(events)
+    noted = Notes(events)
     noted.switched(SWITCH)
     threads = [threading.Thread(target=noted.write) for _ in range(2)]
     threads[0].start()
@@ -133,7 +133,7 @@ def test_a_switch_in_the_last_moment_is_told_and_nobody_listens_afterwards() -> 
         async with Scene(supervisor) as scene:
             await scene.until(AuditEntry.objects.filter(action="worker started").exists, "it runs")
             scene.stop.set()
-            supervisor._switches.switched(SWITCH)
+            supervisor._notes.switched(SWITCH)
 
     asyncio.run(scenario())
     assert [entry.data["to"] for entry in switches()] == ["rabbit-b:61613"]

@@ -9,6 +9,7 @@ from datetime import datetime
 from django.db.models import Q
 from django.urls import reverse
 
+from stompconsole.audit import Action
 from stompconsole.deadletters import versions
 from stompconsole.models import AuditEntry, DeadLetter, DeadLetterState, Failure, ReplayItem, ReplayItemState
 
@@ -53,7 +54,7 @@ def _of_item(item: ReplayItem) -> Iterator[Event]:
     who = item.replay.created_by
     yield Event(
         at=item.replay.created_at,
-        what=f"put into replay {item.replay_id}",
+        what=f"{'due, ' if item.replay.routine else ''}put into replay {item.replay_id}",
         by=f"by {who.get_username()}" if who else "",
         note=item.replay.reason,
         href=href,
@@ -71,9 +72,10 @@ def _of_item(item: ReplayItem) -> Iterator[Event]:
 
 def _acts(letter: DeadLetter) -> Iterator[Event]:
     named = Q(data__ids__icontains=str(letter.pk))
-    if letter.state == DeadLetterState.DISCARDED:
+    if letter.state == DeadLetterState.DISCARDED or letter.due_at is not None:
         named |= Q(data__at=letter.state_at.isoformat())
     # A replay shows by its items, which know more of it.
-    entries = AuditEntry.objects.filter(named, action__contains="discard", at__gte=letter.captured_at)
+    acts = Q(action__contains="discard") | Q(action__in=(Action.RETRIES_CANCELLED, Action.RETRIES_RESTORED))
+    entries = AuditEntry.objects.filter(named, acts, at__gte=letter.captured_at)
     for entry in entries.order_by("-at")[:MOST_ACTS]:
         yield Event(at=entry.at, what=entry.action, by=f"by {entry.actor_name}", note=entry.detail)

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from stompconsole.dashboard import cells
+from stompconsole.dashboard.letter import schedule
 from stompconsole.dashboard.letter.history import history
 from stompconsole.dashboard.letter.tracebacks import Part, parts
 from stompconsole.dashboard.stream.fragments import Fragments
@@ -52,10 +52,13 @@ def _death(failure: Failure | DeadLetter, *, number: int, last: bool, chosen: bo
 def fragments(subject: str) -> Fragments:
     """Its state and its history."""
     try:
-        letter = DeadLetter.objects.defer("body", "headers", "search_text", "traceback").get(pk=uuid.UUID(subject))
+        rows = DeadLetter.objects.select_related("consumer")
+        rows = rows.defer("body", "headers", "search_text", "traceback", "sealed")
+        letter = rows.get(pk=uuid.UUID(subject))
     except (ValueError, DeadLetter.DoesNotExist):
         return {}
-    return {"letter-state": cells.pill(letter.state), "history": history_html(letter, timezone.now())}
+    now = timezone.now()
+    return {"letter-state": schedule.state(letter, now), "history": history_html(letter, now)}
 
 
 def history_html(letter: DeadLetter, now: datetime) -> str:

@@ -1,4 +1,4 @@
-"""One consumer: what it does, what it is, what went wrong; pause and resume."""
+"""One consumer: what it does, what it is, what went wrong; pause and resume, and a try while its breaker is open."""
 
 from __future__ import annotations
 
@@ -50,11 +50,12 @@ def _context(row: Consumer, now: Live, line: ConsumerLine, span: Span) -> dict[s
     return {
         "row": row,
         "line": line,
-        "cells": cells.consumer_cells(line, span),
+        "cells": cells.consumer_cells(line, span, now.now),
         "chart": {
             name.replace("-", "_"): html for name, html in consumer_page.chart_parts(line, span, now.now).items()
         },
         "slots": consumer_page.slots_html(line, now.now),
+        "depths": consumer_page.depths_html(line, now.now),
         "events": consumer_page.events(row.pk, now.now),
         "facts": consumer_page.definition(row, line),
         "span": span,
@@ -85,6 +86,18 @@ def resume(request: HttpRequest, name: str) -> HttpResponse:
         messages.success(request, f"{row.name} is resumed.")
     else:
         messages.info(request, f"{row.name} was not paused.")
+    return redirect(back(request, row.get_absolute_url()))
+
+
+@require_POST
+@console_view(OPERATE)
+def try_now(request: HttpRequest, name: str) -> HttpResponse:
+    """Have an open breaker try a message now."""
+    row = _consumer(name)
+    if pausing.try_now(row, operator(request)):
+        messages.success(request, f"{row.name} tries one message now. If it is handled, all others follow.")
+    else:
+        messages.info(request, f"{row.name} has no open breaker: there is nothing to try.")
     return redirect(back(request, row.get_absolute_url()))
 
 

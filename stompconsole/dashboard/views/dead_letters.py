@@ -15,19 +15,30 @@ from stompconsole.conf import settings_now
 from stompconsole.dashboard import shell
 from stompconsole.dashboard.access import console_view
 from stompconsole.dashboard.formdata import texts
-from stompconsole.dashboard.letter import bodies
+from stompconsole.dashboard.letter import bodies, schedule
 from stompconsole.dashboard.letter import page as letter_page
 from stompconsole.dashboard.letter.headers import grouped
 from stompconsole.dashboard.news import newest
-from stompconsole.dashboard.paging import NOT_IN_LISTS, SECRETS, neighbours, newer_than, page_of
+from stompconsole.dashboard.paging import (
+    BROKER_SECRETS,
+    NOT_IN_LISTS,
+    SECRETS,
+    neighbours,
+    newer_than,
+    older_than,
+    page_ahead,
+    page_of,
+)
 from stompconsole.dashboard.stream.topics import Page, Topic
 from stompconsole.dashboard.tabs import list_filters, list_query, tabs
-from stompconsole.deadletters import counting, searching
+from stompconsole.deadletters import counting, holding, searching
 from stompconsole.deadletters.counting import MOST_COUNTED, By
 from stompconsole.deadletters.selection import Filters, undo_possible_since
-from stompconsole.models import Consumer, DeadLetter
+from stompconsole.models import Consumer, DeadLetter, DeadLetterState
 
 FIELD = "failed_at"
+DUE = "due_at"
+"""What is scheduled is listed by the time it is due, the soonest first."""
 MOST_ERROR_TYPES = 30
 IN_FORM = ("state", "text", "consumer", "error_type", "failed_after")
 """Filters with a field of their own in the form of the list; the others travel along hidden."""
@@ -41,7 +52,9 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
     """Those in one state (dead, unless the URL says otherwise) that match the filters."""
     filters = list_filters(texts(request.GET))
     rows = filters.queryset().select_related("consumer").defer(*NOT_IN_LISTS)
-    found = page_of(rows, texts(request.GET), FIELD)
+    ahead = filters.state == DeadLetterState.SCHEDULED
+    due = rows.filter(due_at__isnull=False)
+    found = page_ahead(due, texts(request.GET), DUE) if ahead else page_of(rows, texts(request.GET), FIELD)
     counts = counting.by_state(filters)
     now = timezone.now()
     context = {
@@ -63,7 +76,8 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
         "now": now,
         "undo_since": undo_possible_since(now),
     }
-    topic = None if found.newer else Topic(page=Page.DEAD_LETTERS, filters=filters, since=newest(found.rows))
+    since = newest(list(rows[:1])) if ahead else newest(found.rows)
+    topic = Topic(page=Page.DEAD_LETTERS, filters=filters, since=since) if ahead or not found.newer else None
     return shell.page(request, "dead_letters.html", context, section="dead-letters", topic=topic)
 
 
@@ -95,7 +109,9 @@ def dead_letter(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "deaths": deaths,
         "death": next(death for death in deaths if death.chosen),
         "body": _body(letter, request.GET.get("body", "")),
+        "held": holding.where(letter),
         "header_groups": grouped(letter.headers, letter.consumer.broker.kind if letter.consumer else ""),
+        "state": schedule.state(letter, now),
         "history": letter_page.history_html(letter, now),
         "undo_since": undo_possible_since(now),
         "now": now,
@@ -113,13 +129,16 @@ def _body(letter: DeadLetter, wanted: str) -> bodies.ShownBody:
 def _place(letter: DeadLetter, filters: Filters) -> Mapping[str, Any]:
     """Where it stands in the list it was opened from."""
     rows = filters.queryset()
-    newer, older = neighbours(rows, letter, FIELD)
+    ahead = filters.state == DeadLetterState.SCHEDULED and letter.due_at is not None
+    field = DUE if ahead else FIELD
+    newer, older = neighbours(rows, letter, field)
+    before = older_than(rows, letter, field) if ahead else newer_than(rows, letter, field)
     return {
         "filters": filters,
         "query": list_query(filters),
-        "newer": newer,
-        "older": older,
-        "position": newer_than(rows, letter, FIELD)[:MOST_COUNTED].count() + 1,
+        "newer": older if ahead else newer,
+        "older": newer if ahead else older,
+        "position": before[:MOST_COUNTED].count() + 1,
         "total": counting.by_state(filters).of(filters.state),
     }
 
@@ -128,8 +147,11 @@ def _place(letter: DeadLetter, filters: Filters) -> Mapping[str, Any]:
 @console_view()
 def dead_letter_body(_request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The body as it came, to be saved: never shown by the browser, whatever it claims to be."""
+    letter = _letter(pk)
+    if letter.held:
+        raise Http404(holding.where(letter))
     return HttpResponse(
-        bytes(_letter(pk).body),
+        bytes(letter.body),
         content_type="application/octet-stream",
         headers={
             "Content-Disposition": f'attachment; filename="{pk}.bin"',
@@ -142,8 +164,8 @@ def dead_letter_body(_request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 def _letter(pk: uuid.UUID) -> DeadLetter:
     letter = (
-        DeadLetter.objects.select_related("consumer__broker")
-        .defer(*(f"consumer__{name}" for name in SECRETS))
+        DeadLetter.objects.select_related("consumer__broker", "held_on")
+        .defer(*(f"consumer__{name}" for name in SECRETS), *(f"held_on__{name}" for name in BROKER_SECRETS))
         .filter(pk=pk)
         .first()
     )

@@ -13,10 +13,11 @@ from django.views.decorators.http import require_http_methods
 
 from stompconsole.dashboard import shell
 from stompconsole.dashboard.access import EDIT, REPLAY, console_view, operator
-from stompconsole.dashboard.formdata import reason_in
+from stompconsole.dashboard.formdata import reason_in, texts
 from stompconsole.dashboard.letter.difference import difference
-from stompconsole.deadletters import editing, sendable
+from stompconsole.deadletters import editing, holding, plans, sendable
 from stompconsole.deadletters.editing import Change
+from stompconsole.deadletters.plans import Plan
 from stompconsole.models import DeadLetter, DeadLetterState
 
 BLANK_ROWS = 3
@@ -28,8 +29,8 @@ BLANK_ROWS = 3
 def edit(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The form; then what would be different; then, confirmed, a replay."""
     letter = _letter(pk)
-    if letter.state != DeadLetterState.DEAD:
-        messages.warning(request, f"Only what is dead can be edited: this one is {letter.state}.")
+    if refusal := _refusal(letter):
+        messages.warning(request, refusal)
         return redirect(letter)
     if request.method != "POST":
         return _form(request, letter, Change(headers=editing.editable(letter), body=editing.text_of(letter)), {})
@@ -37,16 +38,23 @@ def edit(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     problems = editing.problems(letter, change)
     if problems or "back" in request.POST:
         return _form(request, letter, change, problems)
-    if "confirmed" not in request.POST:
-        return _preview(request, letter, change)
+    plan, wrong = _plan(letter, request.POST)
+    if "confirmed" not in request.POST or wrong:
+        return _preview(request, letter, change, wrong if "confirmed" in request.POST else "")
     by = operator(request)
     planned = editing.edit_and_replay(
-        pk, change, actor=by.user, reason=reason_in(request.POST), remote_address=by.remote_address
+        pk, change, actor=by.user, reason=reason_in(request.POST), remote_address=by.remote_address, plan=plan
     )
     if planned.replay is None:
         messages.error(request, planned.refusal)
         return redirect(letter)
     return redirect(planned.replay)
+
+
+def _refusal(letter: DeadLetter) -> str:
+    if letter.state != DeadLetterState.DEAD:
+        return f"Only what is dead can be edited: this one is {letter.state}."
+    return f"It can't be edited. {holding.where(letter)}" if letter.held else ""
 
 
 def _form(request: HttpRequest, letter: DeadLetter, change: Change, problems: Mapping[str, str]) -> HttpResponse:
@@ -64,8 +72,20 @@ def _form(request: HttpRequest, letter: DeadLetter, change: Change, problems: Ma
     return shell.page(request, "edit.html", context, section="dead-letters", status=400 if problems else 200)
 
 
-def _preview(request: HttpRequest, letter: DeadLetter, change: Change) -> HttpResponse:
+def _plan(letter: DeadLetter, form: QueryDict) -> tuple[Plan, str]:
+    """Where it goes if its origin is not known, and what is wrong with that; the other way round it is not asked."""
+    if letter.origin:
+        return plans.PLAIN, ""
+    typed = texts(form).get("unknown_to", "")
+    read = plans.read({"unknown_to": typed})
+    wrong = read.problems.get("unknown_to", "")
+    return read.plan, wrong or ("" if typed.strip() else "Where it came from is not known: name where to send it.")
+
+
+def _preview(request: HttpRequest, letter: DeadLetter, change: Change, wrong: str = "") -> HttpResponse:
     context = {
+        "wrong": wrong,
+        "unknown_to": texts(request.POST).get("unknown_to", ""),
         "letter": letter,
         "rows": list(change.headers.items()),
         "body": change.body,
@@ -75,7 +95,7 @@ def _preview(request: HttpRequest, letter: DeadLetter, change: Change) -> HttpRe
             (change.headers, change.body if change.body is not None else editing.text_of(letter) or ""),
         ),
     }
-    return shell.page(request, "edit_confirm.html", context, section="dead-letters")
+    return shell.page(request, "edit_confirm.html", context, section="dead-letters", status=400 if wrong else 200)
 
 
 def _change(letter: DeadLetter, form: QueryDict) -> Change:

@@ -12,10 +12,10 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from stompconsole.dashboard import groups_page, shell
+from stompconsole.dashboard import causes, groups_page, shell
 from stompconsole.dashboard.access import TEND, console_view, operator
 from stompconsole.dashboard.formdata import moment_from, texts
-from stompconsole.dashboard.paging import NOT_IN_LISTS
+from stompconsole.dashboard.paging import NOT_IN_LISTS, SECRETS
 from stompconsole.dashboard.tabs import tabs
 from stompconsole.deadletters import counting, tending
 from stompconsole.deadletters.counting import By
@@ -24,6 +24,7 @@ from stompconsole.deadletters.tending import Care
 from stompconsole.models import Consumer, DeadLetterState, Expected, FailureGroup
 
 PAGE_SIZE = 50
+NEVER_READ = tuple(f"consumer__{field}" for field in SECRETS)
 LETTERS_SHOWN = 20
 SNOOZES = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "7d": timedelta(days=7)}
 
@@ -65,9 +66,12 @@ def group(request: HttpRequest, pk: int) -> HttpResponse:
 def _group_page(request: HttpRequest, row: FailureGroup, problems: dict[str, str]) -> HttpResponse:
     now = timezone.now()
     filters = Filters(group=str(row.pk), state=DeadLetterState.DEAD)
+    counts = counting.of_group(row)
     context = {
         "group": row,
-        "counts": counting.of_group(row),
+        "counts": counts,
+        "apart": causes.comparison(row, counts),
+        "before": causes.steps_before(row),
         "hours": groups_page.hours_html(row, now),
         "last_replay": groups_page.last_replay(row),
         "letters": filters.queryset().defer(*NOT_IN_LISTS)[:LETTERS_SHOWN],
@@ -122,7 +126,12 @@ def _owners(row: FailureGroup) -> list[tuple[int, str]]:
 
 
 def _group(pk: int) -> FailureGroup:
-    row = FailureGroup.objects.select_related("owner", "consumer", "last_replay").filter(pk=pk).first()
+    row = (
+        FailureGroup.objects.select_related("owner", "consumer__broker", "last_replay")
+        .defer(*NEVER_READ)
+        .filter(pk=pk)
+        .first()
+    )
     if row is None:
         raise Http404(f"There is no failure group {pk}. Its dead letters may have been deleted long ago.")
     return row

@@ -32,7 +32,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "live": now,
         "notices": notices_html(now),
         "tiles": tiles(now, replays_now()),
-        "rows": shown.rows(shown.chosen(now.consumers, show, text), span),
+        "rows": shown.rows(shown.chosen(now.consumers, show, text), span, now.now),
         "roster": shown.roster(now),
         "choices": [(choice, shown.counts(now)[choice]) for choice in Show],
         "show": show,

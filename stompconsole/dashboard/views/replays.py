@@ -19,10 +19,10 @@ from stompconsole.dashboard.links import back
 from stompconsole.dashboard.paging import page_of
 from stompconsole.dashboard.stream.topics import Page, Topic
 from stompconsole.dashboard.tabs import list_query
-from stompconsole.deadletters import operations, plans
+from stompconsole.deadletters import counting, operations, plans
 from stompconsole.deadletters.plans import Plan
-from stompconsole.deadletters.selection import Planned, replay_matching, replay_selected
-from stompconsole.models import Replay
+from stompconsole.deadletters.selection import Filters, Planned, replay_matching, replay_selected
+from stompconsole.models import DeadLetterState, Replay
 
 LIST = "stompconsole:dead-letters"
 PAGE_SIZE = 20
@@ -56,9 +56,16 @@ def plan(request: HttpRequest) -> HttpResponse:
 def _confirmed(request: HttpRequest, choice: Choice, confirmed: Confirmed) -> HttpResponse:
     typed = texts(request.POST)
     read = plans.read(typed)
-    if read.problems:
-        return _plan_page(request, choice, typed, read.problems, edits=typed.get("edits", ""))
+    if problems := read.problems or _nowhere_to_go(choice, read.plan):
+        return _plan_page(request, choice, typed, problems, edits=typed.get("edits", ""))
     return _carry_out(request, choice, confirmed, read.plan)
+
+
+def _nowhere_to_go(choice: Choice, plan: Plan) -> Mapping[str, str]:
+    """The problem of a plan by which nothing at all could be sent."""
+    if plan.destination or plan.unknown_to or choice.preview().has_origins:
+        return {}
+    return {"unknown_to": "Where they came from is not known: name where to send them."}
 
 
 def _plan_page(
@@ -124,9 +131,15 @@ def _list_of(choice: Choice) -> str:
 @console_view()
 def replays(request: HttpRequest) -> HttpResponse:
     """All replays, newest first."""
-    found = page_of(Replay.objects.select_related("created_by"), texts(request.GET), "created_at", PAGE_SIZE)
+    asked_for = Replay.objects.filter(routine=False).select_related("created_by")
+    found = page_of(asked_for, texts(request.GET), "created_at", PAGE_SIZE)
     now = timezone.now()
-    context = {"page": found, "progresses": progress.progress_of_all(found.rows, now), "now": now}
+    context = {
+        "page": found,
+        "progresses": progress.progress_of_all(found.rows, now),
+        "scheduled": counting.by_state(Filters()).of(DeadLetterState.SCHEDULED),
+        "now": now,
+    }
     return shell.page(request, "replays.html", context, section="replays", topic=Topic(page=Page.REPLAYS))
 
 

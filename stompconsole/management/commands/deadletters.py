@@ -1,4 +1,4 @@
-"""``deadletters list|show|groups|replay|discard|export|import``: what the pages do, from a shell.
+"""``deadletters list|show|groups|replay|discard|redact|export|import``: what the pages do, from a shell.
 
 The same filters, the same audit, the name of the system's user as the actor. ``replay`` and ``discard`` count first and
 change nothing with ``--dry-run``; a replay is carried out by the workers.
@@ -29,6 +29,7 @@ from stompconsole.deadletters.filters import NONE, Filters, Preview, preview
 from stompconsole.deadletters.operations import Act
 from stompconsole.deadletters.outcomes import progress
 from stompconsole.deadletters.outlooks import Outlook, outlook
+from stompconsole.management.redacting import Redacting
 from stompconsole.models import DeadLetter, DeadLetterState, Replay, ReplayState, postgres
 
 SHOWN = 50
@@ -39,11 +40,11 @@ TELL_EVERY = 1_000
 class Command(BaseCommand):
     """Dead letters from a shell."""
 
-    help = "Lists, shows, replays, discards, exports and imports dead letters, as the console's pages do."
+    help = "Lists, shows, replays, discards, redacts, exports and imports dead letters, as the console's pages do."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         acts = parser.add_subparsers(
-            dest="act", required=True, metavar="list|show|groups|replay|discard|export|import|index"
+            dest="act", required=True, metavar="list|show|groups|replay|discard|redact|export|import|index"
         )
         listing = acts.add_parser("list", help="Dead letters that match, newest first.")
         listing.add_argument("--limit", type=int, default=SHOWN)
@@ -59,17 +60,19 @@ class Command(BaseCommand):
             replay.add_argument(f"--{name}", action="append", default=[], metavar=form, help=words)
         replay.add_argument("--wait", action="store_true", help="Wait for its end, and show how far it is.")
         discard = acts.add_parser("discard", help="Discard what matches; the pages can bring it back for a while.")
+        redacting = acts.add_parser("redact", help="Apply the rules of redaction now in force to what is stored.")
+        redacting.add_argument("--dry-run", action="store_true", help="Say how many it would touch, change nothing.")
         export = acts.add_parser("export", help="Write what matches as NDJSON.")
         export.add_argument("file", nargs="?", default="-", help="Standard output when it is - or left out.")
         importing = acts.add_parser("import", help="Read NDJSON as export writes it; what is there is left alone.")
         importing.add_argument("file", help="Standard input when it is -.")
         acts.add_parser("index", help="Create the index for text search where PostgreSQL can have one.")
-        for chosen in (listing, groups, replay, discard, export):
+        for chosen in (listing, groups, replay, discard, redacting, export):
             _add_filters(chosen)
         for changing in (replay, discard):
             changing.add_argument("--reason", default="")
             changing.add_argument("--dry-run", action="store_true", help="Say what it would touch, change nothing.")
-        for telling in (listing, show, groups, replay, discard, importing):
+        for telling in (listing, show, groups, replay, discard, redacting, importing):
             telling.add_argument("--json", action="store_true", help="One JSON value on standard output.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -79,6 +82,7 @@ class Command(BaseCommand):
             "groups": self._groups,
             "replay": self._replay,
             "discard": self._discard,
+            "redact": self._redact,
             "export": self._export,
             "import": self._import,
             "index": self._index,
@@ -87,7 +91,7 @@ class Command(BaseCommand):
 
     def _list(self, options: dict[str, Any]) -> None:
         filters = _filters(options)
-        rows = filters.queryset().defer("body", "headers", "traceback", "search_text", "document")
+        rows = filters.queryset().defer("body", "headers", "traceback", "search_text", "document", "sealed")
         found = [_line(row) for row in rows[: max(0, options["limit"])]]
         counts = counting.by_state(filters)
         total = counts.of(filters.state)
@@ -205,6 +209,12 @@ class Command(BaseCommand):
         for group in found.reasons:
             self.stdout.write(f"{group.count:>9,}  {group.label}")
 
+    def _redact(self, options: dict[str, Any]) -> None:
+        # Whatever their state: what is discarded or processed is stored as well.
+        filters = _filters({**options, "state": options["state"] or "all"})
+        redacting = Redacting(filters, self.stdout, self.stderr, as_json=options["json"])
+        redacting.preview() if options["dry_run"] else redacting.carry_out(_user())
+
     def _export(self, options: dict[str, Any]) -> None:
         count = 0
         with _opened(options["file"], "w", self.stdout) as target:
@@ -238,6 +248,7 @@ class Command(BaseCommand):
 
 _PLAN = {
     "destination": "Send them there in place of where each came from.",
+    "unknown_to": "Where to send what has no known origin; without it that is skipped.",
     "rate": "Messages a second at most.",
     "canary": "How many at first, step by step: 1,5,25.",
     "stop_above": "Stop when more than this share fails again, in percent.",
@@ -295,7 +306,8 @@ def _edits(options: dict[str, Any]) -> list[dict[str, str]]:
 
 def _line(row: DeadLetter) -> dict[str, Any]:
     names = ("state", "origin", "error_type", "error_message", "attempts", "replays", "failed_at", "body_size")
-    return {"id": str(row.pk), "consumer": row.consumer_name, **{name: getattr(row, name) for name in names}}
+    due = {"due_at": row.due_at} if row.state == DeadLetterState.SCHEDULED else {}
+    return {"id": str(row.pk), **due, "consumer": row.consumer_name, **{name: getattr(row, name) for name in names}}
 
 
 def _group(heap: counting.Heap) -> dict[str, Any]:

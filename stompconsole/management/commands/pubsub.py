@@ -15,9 +15,10 @@ from django.core.management.base import CommandError
 from stompconsole import handlers
 from stompconsole.conf import doubts
 from stompconsole.delivery.pipeline import Work
-from stompconsole.delivery.runner import RunnerStatus, SubscriptionRunner
+from stompconsole.delivery.runner import SubscriptionRunner
 from stompconsole.delivery.sender import Senders
 from stompconsole.delivery.specs import ConsumerSpec, consume_spec
+from stompconsole.delivery.status import RunnerStatus
 from stompconsole.errors import ConfigurationError
 from stompconsole.management import arguments
 from stompconsole.management.console import Console

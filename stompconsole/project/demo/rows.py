@@ -14,7 +14,13 @@ BROKER = "demo"
 
 CONSUMERS: dict[str, dict[str, Any]] = {
     "orders": {"concurrency": 2, "prefetch": 50},
-    "payments": {"concurrency": 4, "prefetch": 20, "max_attempts": 2, "retry_first_delay_s": 0.5},
+    "payments": {
+        "concurrency": 4,
+        "prefetch": 20,
+        "max_attempts": 2,
+        "retry_first_delay_s": 0.5,
+        "retry_later": "1m, 5m",
+    },
     "mail": {"concurrency": 1, "prefetch": 100},
 }
 

@@ -31,22 +31,27 @@ class Traffic:
             publish_many(destination, bodies, broker=self._broker)
 
     def _order(self) -> dict[str, Any]:
-        number = next(self._numbers)
-        line = {"sku": f"A-{number % 90:02}", "quantity": 1 + number % 3}
+        number, fails = next(self._numbers), self._fails(0.01)
+        # What fails has something of its own to be found on the page of its group: it comes from a shop that leaves
+        # out the sku. So does the ledger that does not answer, and the address that is none.
+        sku = {} if fails else {"sku": f"A-{number % 90:02}"}
         return {
             "order": 90_000 + number,
-            **line,
-            "fails": self._fails(0.01),
+            "shop": "market" if fails else self._random.choice(("web", "web", "app", "market")),
+            **sku,
+            "quantity": 1 + number % 3,
+            "fails": fails,
             "seconds": self._random.uniform(0.001, 0.02),
         }
 
     def _payment(self) -> dict[str, Any]:
-        number = next(self._numbers)
+        number, fails = next(self._numbers), self._fails(0.01)
         amount = f"{self._random.uniform(5, 400):.2f}"
         return {
             "payment": number,
             "amount": amount,
-            "fails": self._fails(0.01),
+            "ledger": "north" if fails else self._random.choice(("north", "south", "south", "west", "west")),
+            "fails": fails,
             "seconds": self._random.uniform(0.01, 0.2),
         }
 

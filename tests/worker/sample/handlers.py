@@ -46,6 +46,15 @@ def fail(payload: Payload) -> None:
 
 
 @handler
+def call(payload: Payload) -> None:
+    """Calls something that is down until the gate is open."""
+    if not Path(os.environ["TEST_LEDGER"]).with_suffix(".gate").exists():
+        _write("failed", payload)
+        raise ConnectionError("connection refused")
+    _write("done", payload)
+
+
+@handler
 def query(payload: Payload) -> None:
     """Asks the database."""
     from stompconsole.models import Consumer

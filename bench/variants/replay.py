@@ -1,0 +1,137 @@
+"""Replay dead letters that are rows, at unlimited rate, a receipt for each; one database per process.
+
+``seconds`` of ours go from the engine's start to the end of the replay: every receipt is written down. Those of the
+raw socket go from CONNECT to the last receipt: the same frames, made before, many in flight; what the broker can give.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Callable
+
+from bench import dead
+from bench.databases import DATABASES
+from bench.django_setup import set_up
+from bench.workload import LIMIT_S, WINDOW, Workload, run
+from stompconsole.brokers import Dialect, dialect_for
+from stompconsole.delivery import envelope
+
+STORED_AT_ONCE = 1_000
+
+
+def from_rows(work: Workload) -> float:
+    """The replay engine: lease, portions, sender, receipts, rows."""
+    set_up()
+    from stompconsole.models import Replay, ReplayState
+
+    replay_id = _planned(work)
+    seconds = asyncio.run(_carried_out(replay_id))
+    replay = Replay.objects.get(pk=replay_id)
+    if replay.state != ReplayState.DONE or replay.items.filter(state="sent").count() != work.count:
+        raise SystemExit(f"the replay is {replay.state}: {replay.note}")
+    return seconds
+
+
+def _planned(work: Workload) -> int:
+    """The rows, captured as they always are, and a replay of them all."""
+    from django.utils import timezone
+
+    from stompconsole.deadletters import storing
+    from stompconsole.deadletters.captured import captured
+    from stompconsole.deadletters.selection import Filters, replay_matching
+
+    consumer = dead.consumer(work)
+    for start in range(0, work.count, STORED_AT_ONCE):
+        numbers = range(start, min(work.count, start + STORED_AT_ONCE))
+        headers = [dead.headers(number, work.target) for number in numbers]
+        messages = [captured(given, dead.BODY, work.queue, Dialect(), timezone.now()) for given in headers]
+        storing.store(messages, consumer.pk, consumer.name)
+    planned = replay_matching(Filters(), as_of=timezone.now(), expected_count=work.count, actor=None)
+    if planned.replay is None:
+        raise SystemExit(planned.refusal)
+    return planned.replay.pk
+
+
+async def _carried_out(replay_id: int) -> float:
+    from channels.db import database_sync_to_async
+    from django.utils import timezone
+
+    from stompconsole.deadletters.replaying import ReplayEngine
+    from stompconsole.delivery.sender import Senders
+    from stompconsole.models import Replay, ReplayState, Worker
+
+    now = timezone.now()
+    worker = await Worker.objects.acreate(hostname="here", pid=1, version="1", started_at=now, heartbeat_at=now)
+    senders, stop = Senders(), asyncio.Event()
+    engine = ReplayEngine(worker.pk, "here:1", senders)
+    started = time.perf_counter()
+    running = asyncio.create_task(engine.run(stop))
+    state = database_sync_to_async(lambda: Replay.objects.values_list("state", flat=True).get(pk=replay_id))
+    while await state() != ReplayState.DONE:
+        if time.perf_counter() - started > LIMIT_S:
+            raise SystemExit("the replay did not end")
+        await asyncio.sleep(0.05)
+    seconds = time.perf_counter() - started
+    stop.set()
+    await running
+    await asyncio.to_thread(senders.close, 5.0)
+    return seconds
+
+
+def raw_socket(work: Workload) -> float:
+    """A socket that keeps ``WINDOW`` receipts awaited."""
+    sock = socket.create_connection((work.host, work.port), 10)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    login = f"CONNECT\naccept-version:1.2\nhost:/\nlogin:{work.user}\npasscode:{work.password}\n\n\0"
+    frames = _frames(work, _server_of(work))
+    started = time.perf_counter()
+    sock.sendall(login.encode())
+    if not (rest := sock.recv(4_096)).startswith(b"CONNECTED"):
+        raise SystemExit(f"no CONNECTED: {rest!r}")
+    written = confirmed = 0
+    while confirmed < work.count:
+        if (allowed := min(work.count, confirmed + WINDOW)) > written:
+            sock.sendall(b"".join(frames[written:allowed]))
+            written = allowed
+        got = sock.recv(262_144)
+        if not got or b"ERROR\n" in got:
+            raise SystemExit(f"the broker ended it: {got!r}")
+        # A RECEIPT holds its command once; at the edge of a read it is counted with the next.
+        data = rest[-8:] + got
+        confirmed += data.count(b"RECEIPT\n") - rest[-8:].count(b"RECEIPT\n")
+        rest = data
+    seconds = time.perf_counter() - started
+    sock.close()
+    return seconds
+
+
+def _server_of(work: Workload) -> str:
+    session = work.connect()
+    session.disconnect(5.0)
+    return session.server
+
+
+def _frames(work: Workload, server: str) -> list[bytes]:
+    dialect = dialect_for("auto", server)
+    return [_frame(work, dialect.send_headers(work.target), dialect, number) for number in range(work.count)]
+
+
+def _frame(work: Workload, own: dict[str, str], dialect: Dialect, number: int) -> bytes:
+    replayed = envelope.replay_headers(
+        dead.headers(number, work.target), dialect, dead_letter_id=str(uuid.uuid4()), replay_id="1"
+    )
+    given = {**replayed, **own, **dialect.route(work.target), "receipt": str(number)}
+    if dialect.duplicate_id_header:
+        given[dialect.duplicate_id_header] = f"{number}-{uuid.uuid4()}"
+    lines = "".join(f"{name}:{value}\n" for name, value in given.items())
+    return f"SEND\n{lines}content-length:{len(dead.BODY)}\n\n".encode() + dead.BODY + b"\0"
+
+
+VARIANTS: dict[str, Callable[[Workload], float]] = {**dict.fromkeys(DATABASES, from_rows), "raw-socket": raw_socket}
+
+if __name__ == "__main__":
+    run(VARIANTS, sys.argv[1:])

@@ -1,0 +1,124 @@
+"""What an operator does with retries that are parked: have them sent now, or not at all, and take that back.
+
+Each act is one transaction and is audited. What became due, or was taken by somebody else in the meantime, is skipped
+and counted. Owns no permissions: views check them. Sends nothing: a replay is a row that a worker carries out.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from stompconsole.audit import Action
+from stompconsole.deadletters import freezing, transitions
+from stompconsole.deadletters.acting import AUDITED_IDS, By, chosen_ids, grown, record
+from stompconsole.deadletters.filters import Filters
+from stompconsole.models import DeadLetter, DeadLetterState, Replay
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+_NONE_LEFT = "None of them is scheduled any more: they were sent or cancelled in the meantime."
+_TOO_LATE = "Nothing to undo: they were replayed or discarded in the meantime."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescheduled:
+    """What became of a wish about retries. ``at`` names the act: the undo of a cancel takes it. With a ``refusal``
+    nothing was changed."""
+
+    at: datetime
+    count: int = 0
+    skipped: int = 0
+    replay: Replay | None = None
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Retries by id, or with ``filters`` all that matched when ``as_of`` ``count`` of them were counted."""
+
+    ids: tuple[uuid.UUID, ...] = ()
+    filters: Filters | None = None
+    as_of: datetime | None = None
+    count: int = 0
+
+    @property
+    def expected(self) -> int:
+        """How many are meant."""
+        return self.count if self.filters is not None else len(set(self.ids))
+
+    @property
+    def words(self) -> str:
+        """For the record."""
+        return self.filters.describe() if self.filters is not None else "selected"
+
+    def rows(self) -> Iterable[QuerySet[DeadLetter]]:
+        """Those of them that are scheduled, in portions."""
+        if self.filters is not None and self.as_of is not None:
+            return [self.filters.frozen(self.as_of, DeadLetterState.SCHEDULED)]
+        return freezing.scheduled_by_id(chosen_ids(self.ids))
+
+    def data(self) -> dict[str, Any]:
+        """For the audit."""
+        if self.filters is not None and self.as_of is not None:
+            return {"filters": asdict(self.filters), "as_of": self.as_of.isoformat()}
+        return {"ids": [str(pk) for pk in chosen_ids(self.ids)[:AUDITED_IDS]]}
+
+
+@transaction.atomic
+def send_now(chosen: Chosen, *, actor: User | None, remote_address: str | None = None) -> Rescheduled:
+    """Have these retries sent before they are due. They go on where they were: this uses no step of theirs."""
+    now = timezone.now()
+    replay = freezing.begin_retries(f"retries sent now: {chosen.expected} {chosen.words}", actor)
+    count = freezing.freeze(replay, chosen.rows())
+    data = {"replay": replay.pk, **chosen.data()}
+    by = By(actor=actor, remote_address=remote_address)
+    return _told(chosen, Rescheduled(at=now, count=count, replay=replay), Action.RETRIES_SENT, by, data)
+
+
+@transaction.atomic
+def cancel(chosen: Chosen, *, actor: User | None, remote_address: str | None = None) -> Rescheduled:
+    """Have these not be tried again: they stay as dead letters. Can be undone until something is done with them."""
+    now = timezone.now()
+    transitions.write_first()
+    count = sum(transitions.cancel_scheduled(rows, now) for rows in chosen.rows())
+    data = {"at": now.isoformat(), **chosen.data()}
+    by = By(actor=actor, remote_address=remote_address)
+    return _told(chosen, Rescheduled(at=now, count=count), Action.RETRIES_CANCELLED, by, data)
+
+
+@transaction.atomic
+def undo_cancel(at: datetime, *, actor: User | None, remote_address: str | None = None) -> Rescheduled:
+    """Schedule anew what one act cancelled, named by its ``Rescheduled.at``; what was due meanwhile is sent at once."""
+    now = timezone.now()
+    transitions.write_first()
+    count = transitions.undo_cancel(at, now)
+    if not count:
+        return Rescheduled(at=now, refusal=_TOO_LATE)
+    by = By(actor=actor, remote_address=remote_address)
+    record(Action.RETRIES_RESTORED, _retries(count), by, {"at": now.isoformat(), "of": at.isoformat()})
+    return Rescheduled(at=now, count=count)
+
+
+def _told(chosen: Chosen, done: Rescheduled, action: Action, by: By, data: dict[str, Any]) -> Rescheduled:
+    """Write the act down; take it back if it touched nothing, or more than was counted."""
+    if done.count > chosen.expected or not done.count:
+        transaction.set_rollback(True)
+        refusal = grown(chosen.expected, done.count) if done.count else _NONE_LEFT
+        return Rescheduled(at=done.at, skipped=chosen.expected, refusal=refusal)
+    consumer = chosen.filters.consumer if chosen.filters is not None else ""
+    record(action, f"{_retries(done.count)}, {chosen.words}", by, data, consumer=consumer)
+    skipped = chosen.expected - done.count
+    return Rescheduled(at=done.at, count=done.count, skipped=skipped, replay=done.replay)
+
+
+def _retries(count: int) -> str:
+    return "1 retry" if count == 1 else f"{count} retries"
