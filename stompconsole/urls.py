@@ -15,6 +15,7 @@ from stompconsole.dashboard.views import (
     probes,
     replays,
     steering,
+    trials,
     workers,
 )
 from stompconsole.dashboard.views.streaming import stream
@@ -43,6 +44,9 @@ urlpatterns = [
     path("replays/<int:pk>/rate/", steering.rate, name="replay-rate"),
     path("replays/<int:pk>/canary/", steering.end_canary, name="replay-end-canary"),
     path("replays/<int:pk>/cancel/", steering.cancel, name="replay-cancel"),
+    path("trials/new/", trials.plan, name="trial-plan"),
+    path("trials/<int:pk>/", trials.trial, name="trial"),
+    path("trials/<int:pk>/cancel/", trials.cancel, name="trial-cancel"),
     path("workers/", workers.workers, name="workers"),
     path("audit/", audit.audit, name="audit"),
     path("stream/", stream, name="stream"),

@@ -32,6 +32,8 @@ class Settings:
     search_text_bytes: int = 4096
     metrics_token: str = field(default="", repr=False)
     stream_interval_s: float = 1.0
+    try_handlers: bool = False
+    try_limit_s: float = 10.0
     stomp: StompSettings | None = None
 
 
@@ -49,6 +51,8 @@ SETTINGS = (
     Setting("SEARCH_TEXT_BYTES", "search_text_bytes", parsing.whole(0, 2**20)),
     Setting("METRICS_TOKEN", "metrics_token", parsing.text, secret=True),
     Setting("STREAM_INTERVAL", "stream_interval_s", parsing.seconds),
+    Setting("TRY_HANDLERS", "try_handlers", parsing.boolean),
+    Setting("TRY_SECONDS", "try_limit_s", parsing.limit),
 )
 
 NAMES = tuple(setting.name for setting in SETTINGS)

@@ -11,6 +11,7 @@ from stompconsole.models.group import Expected, FailureGroup, GroupHour, LetterT
 from stompconsole.models.replay import LetterEdit, Replay, ReplayItem, ReplayItemState, ReplayState
 from stompconsole.models.subscription import Subscription
 from stompconsole.models.throughput import ThroughputBucket
+from stompconsole.models.trial import Trial, TrialItem, TrialItemState, TrialState
 from stompconsole.models.worker import Worker, WorkerState
 
 __all__ = [
@@ -36,6 +37,10 @@ __all__ = [
     "Subscription",
     "SubscriptionState",
     "ThroughputBucket",
+    "Trial",
+    "TrialItem",
+    "TrialItemState",
+    "TrialState",
     "Worker",
     "WorkerState",
 ]

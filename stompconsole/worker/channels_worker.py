@@ -13,6 +13,7 @@ from channels.worker import Worker
 
 from stompconsole.conf import settings_now
 from stompconsole.deadletters.replaying import ReplayEngine
+from stompconsole.deadletters.trying.engine import TrialEngine
 from stompconsole.worker.nudges import CHANNEL, NudgeListener
 from stompconsole.worker.signals import StopSignals, end_within
 from stompconsole.worker.supervisor import ABORT_LIMIT_S, FAREWELL_LIMIT_S, MakeSideTask, Supervisor, loudly
@@ -24,7 +25,7 @@ SPARE_S = 5.0
 class ChannelsWorker(Worker):  # type: ignore[misc]
     """Runs the listeners of some channels and, when ``stomp`` is one of them, the supervisor."""
 
-    side_tasks: ClassVar[Sequence[MakeSideTask]] = (ReplayEngine,)
+    side_tasks: ClassVar[Sequence[MakeSideTask]] = (ReplayEngine, TrialEngine)
     """What runs in every worker beside its consumers."""
 
     def __init__(

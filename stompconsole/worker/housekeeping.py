@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from stompconsole.conf import Settings
 from stompconsole.deadletters import expecting, grouping, retention, tallies
+from stompconsole.deadletters.trying import trial_rows
 from stompconsole.metrics import buckets
 from stompconsole.worker.registry import Registry
 
@@ -29,6 +30,7 @@ def sweep(registry: Registry, settings: Settings) -> None:
     while grouping.group_the_rest():
         pass
     tallies.fold()
+    trial_rows.purge()
     expecting.act()
     if workers or letters.discarded or letters.processed or letters.limited:
         logger.info(

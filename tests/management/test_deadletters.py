@@ -14,8 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stompconsole.deadletters import exchange
-from stompconsole.models import AuditEntry, DeadLetter, Failure, FailureGroup, Replay
+from stompconsole.deadletters.trying.engine import TrialEngine
+from stompconsole.models import AuditEntry, Consumer, DeadLetter, Failure, FailureGroup, Replay
+from tests.deadletters.engines import running_engine
 from tests.deadletters.making import Captures, died, make_consumer, tallied
+from tests.deadletters.trials import allowed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -160,3 +163,17 @@ JSON = st.recursive(
 def test_any_json_is_read_or_told(value: Any) -> None:
     done = exchange.read([json.dumps(value)], actor=None)
     assert done.created or done.problems
+
+
+@pytest.mark.usefixtures("_some")
+def test_handlers_are_tried_from_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    Consumer.objects.update(handler="tests.deadletters.tried.passes")
+    with allowed(monkeypatch), running_engine(TrialEngine):
+        found = told("try", "--limit", "2", "--wait")
+        assert (found["state"], found["result"], len(found["items"])) == ("done", "2 of 2 would pass now.", 2)
+        assert "1 of 1 would pass now." in run("try", "--error-type", "KeyError", "--wait")
+        assert "a worker carries it out" in run("try")
+        with pytest.raises(CommandError, match="nothing to try"):
+            run("try", "--consumer", "nobody")
+    with pytest.raises(CommandError, match="TRY_HANDLERS"):
+        run("try")

@@ -1,4 +1,4 @@
-"""``deadletters list|show|groups|replay|discard|export|import``: what the pages do, from a shell.
+"""``deadletters list|show|groups|try|replay|discard|export|import``: what the pages do, from a shell.
 
 The same filters, the same audit, the name of the system's user as the actor. ``replay`` and ``discard`` count first and
 change nothing with ``--dry-run``; a replay is carried out by the workers.
@@ -26,6 +26,7 @@ from stompconsole.deadletters import counting, exchange, plans, selection
 from stompconsole.deadletters.counting import By
 from stompconsole.deadletters.filters import NONE, Filters, Preview, preview
 from stompconsole.deadletters.outcomes import progress
+from stompconsole.management import trying
 from stompconsole.models import DeadLetter, DeadLetterState, Replay, ReplayState
 
 SHOWN = 50
@@ -39,7 +40,9 @@ class Command(BaseCommand):
     help = "Lists, shows, replays, discards, exports and imports dead letters, as the console's pages do."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        acts = parser.add_subparsers(dest="act", required=True, metavar="list|show|groups|replay|discard|export|import")
+        acts = parser.add_subparsers(
+            dest="act", required=True, metavar="list|show|groups|try|replay|discard|export|import"
+        )
         listing = acts.add_parser("list", help="Dead letters that match, newest first.")
         listing.add_argument("--limit", type=int, default=SHOWN)
         show = acts.add_parser("show", help="One dead letter, whole.")
@@ -47,6 +50,8 @@ class Command(BaseCommand):
         groups = acts.add_parser("groups", help="What is dead, in heaps, largest first.")
         groups.add_argument("--by", choices=[by.value for by in By], default=By.ERROR.value)
         groups.add_argument("--limit", type=int, default=SHOWN)
+        tried = acts.add_parser("try", help="Try today's handlers on a sample of what matches: nothing is kept of it.")
+        trying.add_arguments(tried)
         replay = acts.add_parser("replay", help="Have what matches sent again by the workers.")
         for name, words in _PLAN.items():
             replay.add_argument(f"--{name.replace('_', '-')}", default="", help=words)
@@ -56,12 +61,12 @@ class Command(BaseCommand):
         export.add_argument("file", nargs="?", default="-", help="Standard output when it is - or left out.")
         importing = acts.add_parser("import", help="Read NDJSON as export writes it; what is there is left alone.")
         importing.add_argument("file", help="Standard input when it is -.")
-        for chosen in (listing, groups, replay, discard, export):
+        for chosen in (listing, groups, tried, replay, discard, export):
             _add_filters(chosen)
         for changing in (replay, discard):
             changing.add_argument("--reason", default="")
             changing.add_argument("--dry-run", action="store_true", help="Say what it would touch, change nothing.")
-        for telling in (listing, show, groups, replay, discard, importing):
+        for telling in (listing, show, groups, tried, replay, discard, importing):
             telling.add_argument("--json", action="store_true", help="One JSON value on standard output.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -69,6 +74,7 @@ class Command(BaseCommand):
             "list": self._list,
             "show": self._show,
             "groups": self._groups,
+            "try": self._try,
             "replay": self._replay,
             "discard": self._discard,
             "export": self._export,
@@ -113,6 +119,18 @@ class Command(BaseCommand):
             return
         for heap in heaps:
             self.stdout.write(f"{heap.dead:>9,}  {heap.label or NONE}")
+
+    def _try(self, options: dict[str, Any]) -> None:
+        trial = trying.begin(_filters(options), options["limit"], _user())
+        if options["wait"]:
+            trying.wait(trial, self.stderr.write)
+        found = trying.told(trial)
+        if options["json"]:
+            self._tell(found)
+        elif options["wait"]:
+            self.stdout.write(f"{found['result']} {found['note']}".rstrip())
+        else:
+            self.stdout.write(f"Trial {trial.pk} of {trial.total:,} messages; a worker carries it out.")
 
     def _replay(self, options: dict[str, Any]) -> None:
         read = plans.read({name: options[name] for name in _PLAN})
