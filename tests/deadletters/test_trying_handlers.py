@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from stompconsole.deadletters.trying import trial_rows
 from stompconsole.deadletters.trying.attempt import CONSUMER_DELETED, OF_THE_TRANSACTION
 from stompconsole.deadletters.trying.nursery import Kept
 from stompconsole.deadletters.trying.verdict import MAX_OUTPUT
-from stompconsole.models import Broker, DeadLetter, DeadLetterState, TrialItemState
-from tests.deadletters.making import make_dead_letters
-from tests.deadletters.trials import allowed, letter_of, lives, tried, verdicts
+from stompconsole.models import Broker, DeadLetter, DeadLetterState, TrialItem, TrialItemState
+from tests.deadletters.making import Captures, died, make_dead_letters
+from tests.deadletters.trials import allowed, consumer_of, letter_of, lives, tried, verdicts
 from tests.deadletters.tried import TOTALS
 from tests.support.waiting import until
 
@@ -155,6 +156,26 @@ def test_what_can_not_be_called_says_why() -> None:
     assert (unreadable.state, unreadable.error_type) == (TrialItemState.FAILED, "UnreadableBody")
     assert anonymous.error_type == "MissingCorrelationId"
     assert (orphan.state, orphan.notes) == (TrialItemState.SKIPPED, (CONSUMER_DELETED,))
+
+
+def test_a_handler_gets_redacted_parts_as_they_came_and_what_it_says_of_them_is_not_kept() -> None:
+    consumer = consumer_of("passes", redact="$.pin")
+    Captures(consumer).give((died(consumer=consumer.name), b'{"pin": "hunter2"}'))
+    [verdict] = verdicts(DeadLetter.objects.get())
+    assert "hunter2" in verdict.output
+    item = TrialItem.objects.get()
+    trial_rows.record(item.pk, verdict)
+    item.refresh_from_db()
+    assert "priced {'pin': '[redacted]'}" in item.output
+    assert "hunter2" not in item.output
+
+
+def test_what_is_not_stored_can_not_be_tried() -> None:
+    letter = letter_of("passes")
+    DeadLetter.objects.filter(pk=letter.pk).update(body=b"", held="/queue/HELD.orders")
+    [verdict] = verdicts(letter)
+    assert verdict.state is TrialItemState.SKIPPED
+    assert "the message waits in /queue/HELD.orders" in verdict.notes[0]
 
 
 def test_output_is_kept_whole_where_it_fits() -> None:
