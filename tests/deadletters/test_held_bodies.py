@@ -45,8 +45,9 @@ def dead(consumer: Consumer, bodies: list[Any], **fields: Any) -> list[DeadLette
     ids = []
     with capturing(consumer):
         for body in bodies:
-            quoting = fields if isinstance(body, bytes) else {}
-            headers = died(origin=consumer.destination, consumer=consumer.name, **quoting)
+            # Those that go to the end of the queue must stay there, whatever their priority.
+            more = fields if isinstance(body, bytes) else {"extra": {"priority": "9"}}
+            headers = died(origin=consumer.destination, consumer=consumer.name, **more)
             headers.pop("message-id")
             ids.append(uuid.UUID(headers[envelope.DEAD_LETTER_ID]))
             send(spec.broker, spec.dead_letters, [body], **headers)
