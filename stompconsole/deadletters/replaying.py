@@ -204,8 +204,8 @@ class _Run:
         self._pace.spend(len(portion.outgoing))
         # Once more: reading may have taken longer than the lease, and another worker be at it.
         results = await self._resender.send(portion.outgoing) if self.may_send else Results()
-        await self._write_down(results, portion.unsendable)
-        return results
+        # What is not written down must keep its copy, where it was taken out of a queue.
+        return results if await self._write_down(results, portion.unsendable) else Results()
 
     async def allowance(self) -> int:
         """How many may be sent now; 0 when none may, after a rest."""
@@ -238,8 +238,8 @@ class _Run:
             logger.warning("replay %d is %s", self._replay_id, self._course.stop)
             self._state = ReplayState.STOPPED
 
-    async def _write_down(self, results: Results, unsendable: dict[uuid.UUID, str]) -> None:
-        """Kept until the database takes it: a receipt that is not written down would be sent again."""
+    async def _write_down(self, results: Results, unsendable: dict[uuid.UUID, str]) -> bool:
+        """Kept until the database takes it, or the end: a receipt that is not written down would be sent again."""
         skipped = [*results.refused.items(), *unsendable.items()]
         tries = 0
         while results.sent or skipped or results.unsent or results.in_doubt:
@@ -250,11 +250,12 @@ class _Run:
                 tries += 1
                 logger.warning("replay %d: %d receipts can't be written: %s", self._replay_id, len(results.sent), error)
                 if self._stop.is_set() and tries >= WRITE_TRIES_AT_STOP:
-                    return
+                    return False
                 await asyncio.sleep(FIRST_PAUSE_S)
             else:
                 self._pause_s = FIRST_PAUSE_S
-                return
+                return True
+        return True
 
     async def _wait_out(self, trouble: str) -> None:
         self._held_up = bool(trouble)
