@@ -27,7 +27,6 @@ from stompconsole.models.names import validate_destination, validate_identifier
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-    from stompconsole.models.broker_letters import BrokerBrowse, BrokerReplay
     from stompconsole.models.deadletter import DeadLetter
     from stompconsole.models.subscription import Subscription
 
@@ -135,8 +134,6 @@ class Consumer(models.Model):
 
     subscriptions: models.Manager[Subscription]
     dead_letters: models.Manager[DeadLetter]
-    broker_replays: models.Manager[BrokerReplay]
-    browses: models.Manager[BrokerBrowse]
 
     class Meta:
         ordering = ["name"]
