@@ -17,7 +17,7 @@ from tests.deadletters.trials import allowed, letter_of, lives, tried, verdicts
 from tests.deadletters.tried import TOTALS
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)
