@@ -14,11 +14,10 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from stompconsole.conf import settings_now
 from stompconsole.dashboard.drawing import split_bar
 from stompconsole.dashboard.letter.tracebacks import Part, parts
 from stompconsole.dashboard.stream.fragments import Fragments
-from stompconsole.deadletters.trying import choosing, results
+from stompconsole.deadletters.trying import choosing, results, trial_rows
 from stompconsole.deadletters.trying.results import Result
 from stompconsole.models import DeadLetter, FailureGroup, Trial, TrialItem, TrialItemState
 
@@ -153,4 +152,4 @@ def item_html(item: TrialItem | None, now: datetime) -> str:
 
 def limits() -> Mapping[str, str]:
     """What a plan says of how long it may take."""
-    return {"limit": f"{settings_now().try_limit_s:g} s"}
+    return {"limit": f"{trial_rows.limit_s():.3g} s"}

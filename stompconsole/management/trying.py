@@ -42,6 +42,14 @@ def wait(trial: Trial, tell: Callable[[str], object]) -> None:
         trial.refresh_from_db()
 
 
+def words(trial: Trial) -> str:
+    """A trial in a sentence or two."""
+    result = results.result_of(trial)
+    if result.under_way:
+        return f"Trial {trial.pk} of {trial.total:,} messages; a worker carries it out."
+    return f"{result.sentence} {trial.note}".rstrip()
+
+
 def told(trial: Trial) -> dict[str, Any]:
     """A trial as JSON."""
     names = ("dead_letter_id", "state", "seconds", "error_type", "error_message", "same_as_before", "notes", "output")

@@ -70,6 +70,8 @@ def test_seconds_may_be_a_number_a_text_or_a_timedelta() -> None:
         ({"MAX_BODY_SHOWN": 1.5}, ['STOMPCONSOLE["MAX_BODY_SHOWN"]', "1.5", "whole number"]),
         ({"THROUGHPUT_KEEP": (1, 2)}, ["three spans"]),
         ({"LEASE": 1}, ["LEASE", "at least twice HEARTBEAT"]),
+        ({"TRY_SECONDS": 0}, ['STOMPCONSOLE["TRY_SECONDS"]', "0.1 up to an hour"]),
+        ({"TRY_HANDLERS": "perhaps"}, ['STOMPCONSOLE["TRY_HANDLERS"]', "'perhaps'", "yes"]),
         ({"STALE_AFTER": 1}, ["STALE_AFTER", "more than HEARTBEAT"]),
     ],
 )

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from stompconsole.dashboard.stream.rendering import render_once
 from stompconsole.dashboard.stream.topics import Page, Topic
+from stompconsole.deadletters.trying import trial_rows
 from stompconsole.models import AuditEntry, DeadLetter, Trial, TrialItem, TrialItemState, TrialState
 from tests.dashboard import rows
 from tests.dashboard.reading import elements, html, inside, text
@@ -58,9 +59,9 @@ def test_who_may_not_try_sees_the_button_with_the_reason(onlooker: Client, clien
 def test_before_a_message_is_tried_the_page_says_what_is_not_undone(client: Client) -> None:
     letter = rows.make_letter(rows.make_consumer(handler="orders.handlers.price_of"))
     page = client.get(f"{PLAN}?id={letter.pk}")
-    assert "Try orders.handlers.price_of on this message" in text(page)
+    assert "Try today's handler on this message orders.handlers.price_of" in text(page)
     assert "HTTP calls, files, mails, caches, other brokers" in text(page)
-    assert "at most 10 s" in text(page)
+    assert f"at most {trial_rows.limit_s():.3g} s for each message" in text(page)
     response = client.post(PLAN, {"id": str(letter.pk)})
     trial = Trial.objects.get()
     assert response["Location"] == trial.get_absolute_url()
@@ -110,7 +111,7 @@ def test_a_result_stands_beside_the_old_failure(client: Client) -> None:
     shown = text(page)
     assert "As it died" in shown
     assert "Traceback …" in shown
-    assert "0.123 s · fails otherwise than before" in shown
+    assert "123 ms · fails otherwise than before" in shown
     assert "ValueError: <script>" in shown
     assert "<script>alert" not in html(page)
     assert "It would have sent 2 messages to /queue/totals." in shown

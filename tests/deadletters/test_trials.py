@@ -15,7 +15,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from stompconsole.deadletters.filters import Filters
-from stompconsole.deadletters.trying import choosing, engine, results, trial_rows
+from stompconsole.deadletters.trying import choosing, results, trial_rows
 from stompconsole.deadletters.trying.choosing import OFF
 from stompconsole.deadletters.trying.engine import TrialEngine
 from stompconsole.deadletters.trying.process import Nursery
@@ -66,6 +66,7 @@ def ended(trial: Trial, timeout_s: float = 60.0) -> Trial:
     return trial
 
 
+@pytest.mark.slow
 def test_a_sample_of_a_group_is_told_in_one_sentence_and_changes_nothing() -> None:
     consumer = consumer_of("fails_by_body")
     bodies = [{"fails": number % 3 == 0} for number in range(9)]
@@ -88,6 +89,7 @@ def test_a_sample_of_a_group_is_told_in_one_sentence_and_changes_nothing() -> No
     assert (done.action, done.data["passed"], done.data["failed"]) == ("trial done", 6, 3)
 
 
+@pytest.mark.slow
 def test_what_fails_otherwise_than_before_is_told_apart() -> None:
     trial = trial_of(letter_of("fails_otherwise"))
     with running_engine(TrialEngine):
@@ -95,6 +97,7 @@ def test_what_fails_otherwise_than_before_is_told_apart() -> None:
     assert results.result_of(trial).sentence == "0 of 1 would pass now; 1 now ValueError."
 
 
+@pytest.mark.slow
 def test_what_hangs_is_ended_at_the_limit_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     with allowed(monkeypatch, TRY_SECONDS=0.5):
         trial = trial_of(letter_of("hangs"))
@@ -109,10 +112,11 @@ def test_where_one_writer_locks_out_the_others_the_limit_is_a_third_of_a_lease(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Else a handler that hangs in a transaction would cost every worker its leases.
-    with allowed(monkeypatch, TRY_SECONDS=40):
-        assert engine._limit_s(6.0) == (2.0 if trial_rows.locks_everybody_out() else 40.0)
+    with allowed(monkeypatch, TRY_SECONDS=40, LEASE=6):
+        assert trial_rows.limit_s() == (2.0 if trial_rows.locks_everybody_out() else 40.0)
 
 
+@pytest.mark.slow
 def test_one_that_is_cancelled_ends_its_handler_at_once(tmp_path: Path) -> None:
     body = json.dumps({"touch": str(tmp_path / "touched"), "gate": str(tmp_path / "gate")}).encode()
     trial = trial_of(letter_of("touches", body=body))
@@ -129,6 +133,7 @@ def test_one_that_is_cancelled_ends_its_handler_at_once(tmp_path: Path) -> None:
     assert results.result_of(trial).sentence == "0 of 1 would pass now; 1 not tried any more."
 
 
+@pytest.mark.slow
 def test_a_worker_that_stops_leaves_it_to_the_next_as_it_was(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     body = json.dumps({"touch": str(tmp_path / "touched"), "gate": str(gate)}).encode()
@@ -143,6 +148,7 @@ def test_a_worker_that_stops_leaves_it_to_the_next_as_it_was(tmp_path: Path) -> 
     assert trial.items.get().state == TrialItemState.PASSED
 
 
+@pytest.mark.slow
 def test_what_a_worker_was_killed_over_is_ended_and_tried_by_another(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     body = json.dumps({"touch": str(tmp_path / "touched"), "gate": str(gate)}).encode()
@@ -162,9 +168,8 @@ def test_what_a_worker_was_killed_over_is_ended_and_tried_by_another(tmp_path: P
 
 def children(pid: int) -> list[int]:
     """Those that any of its threads has started."""
-    return [
-        int(found) for task in Path(f"/proc/{pid}/task").iterdir() for found in (task / "children").read_text().split()
-    ]
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(found) for task in tasks for found in (task / "children").read_text().split()]
 
 
 def test_what_has_ended_two_workers_is_not_tried_by_a_third() -> None:
@@ -177,6 +182,7 @@ def test_what_has_ended_two_workers_is_not_tried_by_a_third() -> None:
     assert results.result_of(trial).sentence == "0 of 1 would pass now; 1 can't be tried."
 
 
+@pytest.mark.slow
 def test_where_the_process_for_it_does_not_start_the_trial_ends_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -18,7 +18,7 @@ from tests.deadletters.trials import allowed, consumer_of, letter_of, lives, tri
 from tests.deadletters.tried import TOTALS
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

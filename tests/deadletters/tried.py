@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -13,10 +14,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from stompconsole import Payload, Reject, Retry, When, build_publisher, publish
-from stompconsole.models import Broker
+from stompconsole.models import Broker, Consumer
 
 logger = logging.getLogger("team")
 TOTALS = "/queue/totals"
@@ -99,6 +100,17 @@ async def writes_async(payload: Payload) -> None:
     await asyncio.sleep(0)
     await Broker.objects.acreate(name="written")
     print("sees", await Broker.objects.filter(name="written").acount())
+
+
+def breaks_a_constraint(payload: Payload) -> None:
+    """There is no such broker; the database says so at the commit."""
+    Consumer.objects.create(name="broken", broker_id=2**40, destination="/queue/broken", handler="nobody")
+
+
+def swallows_an_error(payload: Payload) -> None:
+    with contextlib.suppress(IntegrityError):
+        Broker.objects.bulk_create([Broker(name=name) for name in ("twice", "twice")])
+    Broker.objects.count()
 
 
 def commits(payload: Payload) -> None:

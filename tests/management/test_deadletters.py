@@ -181,6 +181,7 @@ def test_any_json_is_read_or_told(value: Any) -> None:
     assert done.created or done.problems
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_some")
 def test_a_replay_from_a_shell_edits_what_it_sends() -> None:
     edits = ("--set-header", "fixed=yes", "--set-json", 'sku="A"', "--remove-json", "order", "--remove-header", "old")
@@ -236,7 +237,7 @@ def test_what_can_not_be_redacted_ends_the_command_with_an_error() -> None:
 
 @pytest.mark.usefixtures("_some")
 def test_handlers_are_tried_from_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    Consumer.objects.update(handler="tests.deadletters.tried.passes")
+    Consumer.objects.update(handler="tests.deadletters.tried.passes", codec="bytes")
     with allowed(monkeypatch), running_engine(TrialEngine):
         found = told("try", "--limit", "2", "--wait")
         assert (found["state"], found["result"], len(found["items"])) == ("done", "2 of 2 would pass now.", 2)

@@ -127,7 +127,7 @@ class _Run:
 
     async def _verdict(self, item_id: int) -> Verdict | None:
         """What came of it; None when it was ended because the trial or the worker is to end."""
-        limit_s = await _in_database(_limit_s, self._lease_s)
+        limit_s = await _in_database(trial_rows.limit_s)
         trying = asyncio.create_task(self._nursery.try_item(item_id, limit_s))
         try:
             await _any_of(None, self._over, self._stop, trying)
@@ -175,13 +175,6 @@ class _Run:
             await _in_database(trial_rows.give_up_lease, self._trial_id, self._worker_id)
         except Error as error:
             logger.warning("trial %d is left to its lease: %s", self._trial_id, error)
-
-
-def _limit_s(lease_s: float) -> float:
-    """How long a handler may take. Where its transaction keeps every worker from renewing its leases, a third of a
-    lease at most: a trial must not stop the consumers."""
-    allowed = settings_now().try_limit_s
-    return min(allowed, lease_s / 3) if trial_rows.locks_everybody_out() else allowed
 
 
 async def _any_of(seconds: float | None, *until: asyncio.Event | asyncio.Task[Any]) -> None:

@@ -26,6 +26,7 @@ START_LIMIT_S = 60.0
 GRACE_S = 10.0
 """How much later than it should the nursery may answer: the machine may be busy."""
 
+END_LIMIT_S = 1.0
 MAX_LINE = 2**20
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.raw.readline());"
@@ -66,33 +67,21 @@ class Nursery:
         assert process.stdin is not None
         process.stdin.close()
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), 1.0)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+            await asyncio.wait_for(process.wait(), END_LIMIT_S)
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), END_LIMIT_S)
 
     async def _started(self) -> Process:
         if self._process is not None and self._process.returncode is None:
             return self._process
         await self.close()
-        module = os.environ.get("DJANGO_SETTINGS_MODULE") or getattr(django_settings, "SETTINGS_MODULE", None)
-        if not module or not hasattr(os, "fork"):
-            raise NurseryFailed(
-                "handlers can't be tried here: it takes a settings module, which DJANGO_SETTINGS_MODULE names, and a"
-                " system that can fork"
-            )
-        self._process = process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-u",
-            "-c",
-            _BOOT,
-            stdin=PIPE,
-            stdout=PIPE,
-            limit=MAX_LINE,
-            env={**os.environ, "DJANGO_SETTINGS_MODULE": module},
-            # Ctrl-C is for the worker, which ends it.
-            start_new_session=True,
-        )
+        try:
+            self._process = process = await _spawned()
+        except OSError as error:
+            raise NurseryFailed(f"the process in which handlers are tried can't be started: {error}") from error
         assert process.stdin is not None
         process.stdin.write(json.dumps(sys.path).encode() + b"\n")
         if await self._answer(process, START_LIMIT_S) != READY:
@@ -114,3 +103,24 @@ class Nursery:
                 f"the process in which handlers are tried ended with status {status}; the worker's log says more"
             )
         return line
+
+
+async def _spawned() -> Process:
+    module = os.environ.get("DJANGO_SETTINGS_MODULE") or getattr(django_settings, "SETTINGS_MODULE", None)
+    if not module or not hasattr(os, "fork"):
+        raise NurseryFailed(
+            "handlers can't be tried here: it takes a settings module, which DJANGO_SETTINGS_MODULE names, and a"
+            " system that can fork"
+        )
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-u",
+        "-c",
+        _BOOT,
+        stdin=PIPE,
+        stdout=PIPE,
+        limit=MAX_LINE,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": module},
+        # Ctrl-C is for the worker, which ends it.
+        start_new_session=True,
+    )

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from stompconsole import audit
 from stompconsole.audit import Action
+from stompconsole.conf import settings_now
 from stompconsole.deadletters import grouping, sealing, storable
 from stompconsole.deadletters.trying.choosing import SWITCH
 from stompconsole.deadletters.trying.verdict import Verdict
@@ -161,6 +162,13 @@ def purge() -> int:
     waiting.update(state=TrialState.CANCELLED, finished_at=now, note=words)
     old = Trial.objects.filter(created_at__lt=now - KEPT)
     return old.delete()[1].get("stompconsole.Trial", 0)
+
+
+def limit_s() -> float:
+    """How long a handler may take. Where its transaction keeps every worker from renewing its leases, a third of a
+    lease at most: a trial must not stop the consumers."""
+    settings = settings_now()
+    return min(settings.try_limit_s, settings.lease_s / 3) if locks_everybody_out() else settings.try_limit_s
 
 
 def locks_everybody_out() -> bool:

@@ -135,13 +135,10 @@ class Command(BaseCommand):
         trial = trying.begin(_filters(options), options["limit"], _user())
         if options["wait"]:
             trying.wait(trial, self.stderr.write)
-        found = trying.told(trial)
         if options["json"]:
-            self._tell(found)
-        elif options["wait"]:
-            self.stdout.write(f"{found['result']} {found['note']}".rstrip())
+            self._tell(trying.told(trial))
         else:
-            self.stdout.write(f"Trial {trial.pk} of {trial.total:,} messages; a worker carries it out.")
+            self.stdout.write(trying.words(trial))
 
     def _replay(self, options: dict[str, Any]) -> None:
         typed = {name: options[name] for name in _PLAN}
