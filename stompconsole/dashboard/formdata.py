@@ -12,8 +12,13 @@ MAX_REASON = 200
 
 
 def texts(query: QueryDict) -> dict[str, str]:
-    """The last value of each name. NULs are taken out: databases refuse them."""
-    return {name: str(query[name]).replace("\0", "") for name in query}
+    """The last value of each name. NULs are taken out: databases refuse them. Of nothing else something is left: a filter
+    must not find everything."""
+    return {name: _without_nuls(str(query[name])) for name in query}
+
+
+def _without_nuls(text: str) -> str:
+    return text.replace("\0", "") or ("\N{REPLACEMENT CHARACTER}" if text else "")
 
 
 def moment_from(text: str) -> datetime | None:

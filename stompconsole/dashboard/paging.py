@@ -16,7 +16,7 @@ from django.db.models import Model, Q, QuerySet
 from stompconsole.dashboard.formdata import moment_from
 
 PAGE_SIZE = 50
-NOT_IN_LISTS = ("body", "headers", "traceback", "search_text", "sealed")
+NOT_IN_LISTS = ("body", "headers", "traceback", "search_text", "sealed", "document")
 """Fields of a dead letter that are too big to read for a line."""
 
 BROKER_SECRETS = ("password", "tls_key_password", "management_password")

@@ -83,6 +83,8 @@ class Filters:
     def problems(self) -> tuple[str, ...]:
         """What of this makes no sense and therefore finds nothing, a sentence each."""
         told = [f"group {self.group!r} is no id of a failure group."] if self.group and not _is_id(self.group) else []
+        if self.state not in {*DeadLetterState.values, "all", ""}:
+            told.append(f"state {self.state!r} is none of {', '.join(DeadLetterState.values)}.")
         if self.day and _day(self.day) is None:
             told.append(f"day {self.day!r} is no day: write it as 2026-11-23.")
         for name in _BOUNDS:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 MAX_INTEGER = 2**31 - 1
+MAX_DEPTH = 500
+"""Levels of JSON that every database takes, with room for Python's own limit."""
 
 SEPARATOR = "\x1f"
 """Between the body's part of the search text and the rest of it."""
@@ -64,10 +66,30 @@ def document(body: bytes, limit: int) -> Any:
         return None
     try:
         found = json.loads(body, parse_constant=_refuse)
-        # Characters that PostgreSQL's JSON takes as little as its text: kept out, or the whole row would be.
-        return None if "\\u0000" in (written := json.dumps(found)) or _LONE_SURROGATE.search(written) else found
+        # 1e999 is JSON that reads as infinity, which can't be written again.
+        written = json.dumps(found, allow_nan=False)
     except (ValueError, RecursionError):
         return None
+    # Characters that PostgreSQL's JSON takes as little as its text: kept out, or the whole row would be.
+    unfit = "\\u0000" in written or _LONE_SURROGATE.search(written) or _is_deep(found, body)
+    return None if unfit else found
+
+
+def _is_deep(found: Any, body: bytes) -> bool:
+    """Whether it is nested deeper than SQLite's JSON takes; newer Pythons read much more."""
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return False
+    level, depth = [found], 0
+    while level and depth <= MAX_DEPTH:
+        level = [inner for value in level for inner in _inside(value)]
+        depth += 1
+    return depth > MAX_DEPTH
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _refuse(constant: str) -> None:

@@ -18,6 +18,9 @@ from stompconsole.dashboard import formats
 HEX_BYTES = 16 * 1024
 """Of a binary body so much is shown: a thousand lines."""
 
+MAX_INDENT = 40
+"""Levels that are indented: of a body of many, deeper and deeper, blanks would be nearly all of it."""
+
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n\r"} | {0x7F: 0x2421}
 
@@ -138,14 +141,14 @@ def _lines(text: str) -> Iterator[Token]:
                 yield Token(text=token)
             case "{" | "[":
                 depth += 1
-                yield Token(text=f"{token}\n{'  ' * depth}")
+                yield Token(text=f"{token}\n{'  ' * min(depth, MAX_INDENT)}")
             case "}" | "]" if index and found[index - 1] in ("{", "["):
                 yield Token(text=token)
             case "}" | "]":
                 depth -= 1
-                yield Token(text=f"\n{'  ' * depth}{token}")
+                yield Token(text=f"\n{'  ' * min(depth, MAX_INDENT)}{token}")
             case ",":
-                yield Token(text=f",\n{'  ' * depth}")
+                yield Token(text=f",\n{'  ' * min(depth, MAX_INDENT)}")
             case ":":
                 yield Token(text=": ")
             case _ if token.startswith('"'):

@@ -58,9 +58,12 @@ def _refusal(letter: DeadLetter) -> str:
 
 
 def _form(request: HttpRequest, letter: DeadLetter, change: Change, problems: Mapping[str, str]) -> HttpResponse:
+    offered = [(name, value) for name, value in change.headers.items() if len(value) <= sendable.MAX_HEADER_BYTES]
     context = {
         "letter": letter,
-        "rows": [*change.headers.items(), *[("", "")] * BLANK_ROWS],
+        "rows": [*offered[: sendable.MAX_HEADERS], *[("", "")] * BLANK_ROWS],
+        # More than a form can carry, and than brokers are sure to take.
+        "left_out": change.headers.keys() - dict(offered[: sendable.MAX_HEADERS]).keys(),
         "locked": sorted((name, value) for name, value in letter.headers.items() if sendable.is_locked(name)),
         "body": change.body,
         "problems": problems,
