@@ -9,7 +9,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
@@ -26,7 +27,7 @@ from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import ConfigurationError
 from stompconsole.models import Broker, Consumer, Replay, ReplayItem, ReplayItemState, ReplayState
 
-PORTION = 200
+PORTION = 500
 """Items sent before their receipts are waited for."""
 
 PORTION_BYTES = 16 * 2**20
@@ -68,6 +69,22 @@ class Portion:
     outgoing: list[Outgoing] = field(default_factory=list)
     unsendable: dict[uuid.UUID, str] = field(default_factory=dict)
     trouble: dict[str, str] = field(default_factory=dict)
+
+
+class _Item(NamedTuple):
+    """What is read of an item; its fields are those of a query."""
+
+    pk: int
+    note: str
+    begun_at: datetime | None
+    edit_id: int | None
+    edit__headers: dict[str, str]
+    edit__body: bytes
+    dead_letter_id: uuid.UUID
+    dead_letter__consumer_id: int | None
+    dead_letter__origin: str
+    dead_letter__headers: dict[str, str]
+    dead_letter__body: bytes
 
 
 def take(worker_id: uuid.UUID, lease_s: float, carrying: Collection[int]) -> int | None:
@@ -115,27 +132,30 @@ def give_up_lease(replay_id: int, worker_id: uuid.UUID) -> None:
 
 def portion(replay_id: int, after_item: int, without: Collection[str], most: int = PORTION) -> Portion:
     """The next waiting items after ``after_item``, ``most`` of them at most, in the order they were chosen, less those
-    of the brokers in ``without``. Empty once the replay is not running any more. They are taken to be sent from now
-    on: whoever is given one of them again may be sending it a second time."""
+    of the brokers in ``without``. Empty once the replay is not running any more. Reads only: see ``begin``."""
     chosen = _next_items(replay_id, after_item, without, most)
-    related = ("replay", "edit", "dead_letter__consumer__broker")
-    items = ReplayItem.objects.filter(pk__in=chosen).select_related(*related).order_by("pk")
     result = Portion(last_item=chosen[-1] if chosen else 0)
+    destination = Replay.objects.values_list("destination", flat=True).get(pk=replay_id) if chosen else ""
+    # Values, not rows of five tables: what else is in a dead letter is as large as its body, and is not sent.
+    lines = ReplayItem.objects.filter(pk__in=chosen).order_by("pk").values_list(*_Item._fields)
+    items = [_Item(*line) for line in lines]
+    consumers = Consumer.objects.select_related("broker").in_bulk({item.dead_letter__consumer_id for item in items})
     specs: dict[int, BrokerSpec] = {}
     for item in items:
-        dead_letter = item.dead_letter
-        if dead_letter.consumer is None:
-            result.unsendable[dead_letter.pk] = CONSUMER_DELETED
-        elif not (item.replay.destination or dead_letter.origin):
-            result.unsendable[dead_letter.pk] = NO_ORIGIN
-        elif (broker := _spec(dead_letter.consumer.broker, specs, result)) is not None:
-            result.outgoing.append(_outgoing(item, dead_letter.consumer, broker))
-    _begin([message.item_id for message in result.outgoing])
+        consumer = consumers.get(item.dead_letter__consumer_id)
+        if consumer is None:
+            result.unsendable[item.dead_letter_id] = CONSUMER_DELETED
+        elif not (destination or item.dead_letter__origin):
+            result.unsendable[item.dead_letter_id] = NO_ORIGIN
+        elif (broker := _spec(consumer.broker, specs, result)) is not None:
+            result.outgoing.append(_outgoing(item, consumer, broker, destination))
     return result
 
 
-def _begin(item_ids: Sequence[int]) -> None:
-    ReplayItem.objects.filter(pk__in=item_ids).update(begun_at=timezone.now())
+def begin(_replay_id: int, messages: Iterable[Outgoing]) -> None:
+    """They are taken to be sent from now on: whoever is given one of them again may be sending it a second time."""
+    items = ReplayItem.objects.filter(pk__in=[message.item_id for message in messages])
+    items.update(begun_at=timezone.now())
 
 
 def _next_items(replay_id: int, after_item: int, without: Collection[str], most: int) -> list[int]:
@@ -166,25 +186,24 @@ def _spec(broker: Broker, specs: dict[int, BrokerSpec], result: Portion) -> Brok
     return specs[broker.pk]
 
 
-def _outgoing(item: ReplayItem, consumer: Consumer, broker: BrokerSpec) -> Outgoing:
-    dead_letter = item.dead_letter
-    message = item.edit or dead_letter
+def _outgoing(item: _Item, consumer: Consumer, broker: BrokerSpec, destination: str) -> Outgoing:
+    edited = item.edit_id is not None
     return Outgoing(
         item_id=item.pk,
-        dead_letter_id=dead_letter.pk,
+        dead_letter_id=item.dead_letter_id,
         broker=broker,
         consumer=consumer.name,
-        wanted=_wanted(item, consumer),
+        wanted=_wanted(item, consumer, destination),
         in_doubt=bool(item.note) or item.begun_at is not None,
-        headers=message.headers,
-        body=bytes(message.body),
+        headers=item.edit__headers if edited else item.dead_letter__headers,
+        body=bytes(item.edit__body if edited else item.dead_letter__body),
     )
 
 
-def _wanted(item: ReplayItem, consumer: Consumer) -> Wanted:
-    if item.replay.destination:
-        return Wanted(destination=item.replay.destination, prefetch=1)
-    return reach.subscription(consumer, item.dead_letter.origin)
+def _wanted(item: _Item, consumer: Consumer, destination: str) -> Wanted:
+    if destination:
+        return Wanted(destination=destination, prefetch=1)
+    return reach.subscription(consumer, item.dead_letter__origin)
 
 
 def record(

@@ -16,14 +16,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from django.db import Error
 
 from stompconsole.conf import settings_now
-from stompconsole.deadletters import doubts, replay_rows
+from stompconsole.deadletters import connecting, doubts, replay_rows
 from stompconsole.deadletters.judging import Course
 from stompconsole.deadletters.pacing import Pace
-from stompconsole.deadletters.replay_rows import Orders
+from stompconsole.deadletters.replay_rows import Orders, Portion
 from stompconsole.deadletters.resending import Resender, Results
 from stompconsole.delivery.sender import Senders
 from stompconsole.models import ReplayState
@@ -49,6 +50,17 @@ R = TypeVar("R")
 
 async def _in_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     result: R = await database_sync_to_async(function)(*args, **kwargs)
+    return result
+
+
+async def _in_kept_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """The same, on a connection that is kept: to be given back."""
+
+    def call() -> R:
+        connecting.make_ready()
+        return function(*args, **kwargs)
+
+    result: R = await sync_to_async(call)()
     return result
 
 
@@ -144,9 +156,7 @@ class _Run:
             trouble = await self._send_waiting()
             if not trouble and began_at:
                 return False
-            if not trouble and await _in_database(
-                replay_rows.finish, self._replay_id, self._worker_id, self._worker_name
-            ):
+            if not trouble and await self._rows(replay_rows.finish, self._worker_id, self._worker_name):
                 logger.info("replay %d is done", self._replay_id)
                 return True
             await self._wait_out("; ".join(trouble.values()))
@@ -167,8 +177,7 @@ class _Run:
                 break
             after_item = portion.last_item
             self._pace.spend(len(portion.outgoing))
-            # Once more: reading may have taken longer than the lease, and another worker be at it.
-            results = await self._resender.send(portion.outgoing) if self._may_send else Results()
+            results = await self._send(portion)
             if new_trouble := portion.trouble | results.trouble:
                 trouble |= new_trouble
                 # One queue that is full blocks its broker's sender: next time those behind it have their turn.
@@ -177,6 +186,11 @@ class _Run:
                 self._held_up = False
             await self._write_down(results, portion.unsendable)
         return trouble
+
+    async def _send(self, portion: Portion) -> Results:
+        await self._rows(replay_rows.begin, portion.outgoing)
+        # Once more: all that may have taken longer than the lease, and another worker be at it.
+        return await self._resender.send(portion.outgoing) if self._may_send else Results()
 
     async def _allowance(self) -> int:
         """How many may be sent now; 0 when none may, after a rest."""
@@ -270,9 +284,10 @@ class _Run:
             await self._rows(replay_rows.give_up_lease, self._worker_id)
         except Error as error:
             logger.warning("replay %d is left to its lease: %s", self._replay_id, error)
+        await sync_to_async(connecting.give_back)()
 
     async def _rows(self, function: Callable[..., R], *args: Any) -> R:
-        return await _in_database(function, self._replay_id, *args)
+        return await _in_kept_database(function, self._replay_id, *args)
 
 
 async def _rest(seconds: float, *until: asyncio.Event) -> None:
