@@ -16,11 +16,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from django.db import Error
 
 from stompconsole.conf import settings_now
-from stompconsole.deadletters import doubts, due, replay_rows
+from stompconsole.deadletters import connecting, doubts, due, replay_rows
 from stompconsole.deadletters.held_replaying import HeldReplaying
 from stompconsole.deadletters.judging import Course
 from stompconsole.deadletters.pacing import Pace
@@ -51,6 +52,17 @@ R = TypeVar("R")
 
 async def _in_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     result: R = await database_sync_to_async(function)(*args, **kwargs)
+    return result
+
+
+async def _in_kept_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """The same, on a connection that is kept: to be given back."""
+
+    def call() -> R:
+        connecting.make_ready()
+        return function(*args, **kwargs)
+
+    result: R = await sync_to_async(call)()
     return result
 
 
@@ -166,9 +178,7 @@ class _Run:
             trouble = await self._send_waiting() or await self._held_replaying.send(self._held, self)
             if not trouble and began_at:
                 return False
-            if not trouble and await _in_database(
-                replay_rows.finish, self._replay_id, self._worker_id, self._worker_name
-            ):
+            if not trouble and await self._rows(replay_rows.finish, self._worker_id, self._worker_name):
                 logger.info("replay %d is done", self._replay_id)
                 return True
             await self._wait_out("; ".join(trouble.values()))
@@ -202,7 +212,8 @@ class _Run:
     async def send_portion(self, portion: Portion) -> Results:
         """Send, and write down what came of it."""
         self._pace.spend(len(portion.outgoing))
-        # Once more: reading may have taken longer than the lease, and another worker be at it.
+        await self._rows(replay_rows.begin, portion.outgoing)
+        # Once more: all that may have taken longer than the lease, and another worker be at it.
         results = await self._resender.send(portion.outgoing) if self.may_send else Results()
         # What is not written down must keep its copy, where it was taken out of a queue.
         return results if await self._write_down(results, portion.unsendable) else Results()
@@ -300,9 +311,10 @@ class _Run:
             await self._rows(replay_rows.give_up_lease, self._worker_id)
         except Error as error:
             logger.warning("replay %d is left to its lease: %s", self._replay_id, error)
+        await sync_to_async(connecting.give_back)()
 
     async def _rows(self, function: Callable[..., R], *args: Any) -> R:
-        return await _in_database(function, self._replay_id, *args)
+        return await _in_kept_database(function, self._replay_id, *args)
 
 
 async def _rest(seconds: float, *until: asyncio.Event) -> None:
