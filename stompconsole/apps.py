@@ -18,9 +18,9 @@ class StompConsoleConfig(AppConfig):
     def ready(self) -> None:
         # Neither can be imported before the models can; the checks register themselves.
         from stompconsole import checks, handlers  # noqa: F401
-        from stompconsole.models import Broker, BrokerBrowse, BrokerReplay, Consumer, Replay
+        from stompconsole.models import Broker, BrokerBrowse, BrokerReplay, Consumer, Replay, Trial
 
-        for model in (Broker, Consumer, Replay, BrokerReplay, BrokerBrowse):
+        for model in (Broker, Consumer, Replay, Trial, BrokerReplay, BrokerBrowse):
             for signal in (post_save, post_delete):
                 signal.connect(_nudge, sender=model, dispatch_uid=f"stompconsole.nudge.{model.__name__}")
         handlers.autodiscover()

@@ -18,6 +18,7 @@ from stompconsole.dashboard.views import (
     replays,
     scheduling,
     steering,
+    trials,
     workers,
 )
 from stompconsole.dashboard.views.streaming import stream
@@ -57,6 +58,9 @@ urlpatterns = [
     path("replays/<int:pk>/rate/", steering.rate, name="replay-rate"),
     path("replays/<int:pk>/canary/", steering.end_canary, name="replay-end-canary"),
     path("replays/<int:pk>/cancel/", steering.cancel, name="replay-cancel"),
+    path("trials/new/", trials.plan, name="trial-plan"),
+    path("trials/<int:pk>/", trials.trial, name="trial"),
+    path("trials/<int:pk>/cancel/", trials.cancel, name="trial-cancel"),
     path("workers/", workers.workers, name="workers"),
     path("audit/", audit.audit, name="audit"),
     path("stream/", stream, name="stream"),

@@ -12,6 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from bench import dead
 from bench.databases import DATABASES
@@ -57,7 +58,7 @@ def _planned(work: Workload) -> int:
 
 
 async def _carried_out(replay_id: int) -> float:
-    from channels.db import database_sync_to_async
+    from django.db import connection
     from django.utils import timezone
 
     from stompconsole.deadletters.replaying import ReplayEngine
@@ -70,11 +71,14 @@ async def _carried_out(replay_id: int) -> float:
     engine = ReplayEngine(worker.pk, "here:1", senders)
     started = time.perf_counter()
     running = asyncio.create_task(engine.run(stop))
-    state = database_sync_to_async(lambda: Replay.objects.values_list("state", flat=True).get(pk=replay_id))
-    while await state() != ReplayState.DONE:
-        if time.perf_counter() - started > LIMIT_S:
-            raise SystemExit("the replay did not end")
-        await asyncio.sleep(0.05)
+    # From a thread of its own: the engine's connection is not to be disturbed.
+    with ThreadPoolExecutor(1) as asking:
+        rows = Replay.objects.filter(pk=replay_id, state=ReplayState.DONE)
+        while not await asyncio.get_running_loop().run_in_executor(asking, rows.exists):
+            if time.perf_counter() - started > LIMIT_S:
+                raise SystemExit("the replay did not end")
+            await asyncio.sleep(0.05)
+        asking.submit(connection.close)
     seconds = time.perf_counter() - started
     stop.set()
     await running

@@ -37,6 +37,8 @@ class Settings:
     depths_every_s: float = 10.0
     sample_handled: bool = True
     release: str = ""
+    try_handlers: bool = False
+    try_limit_s: float = 10.0
     stomp: StompSettings | None = None
 
 
@@ -59,6 +61,8 @@ SETTINGS = (
     Setting("DEPTHS_EVERY", "depths_every_s", parsing.pause),
     Setting("SAMPLE_HANDLED", "sample_handled", parsing.boolean),
     Setting("RELEASE", "release", parsing.label),
+    Setting("TRY_HANDLERS", "try_handlers", parsing.boolean),
+    Setting("TRY_SECONDS", "try_limit_s", parsing.limit),
 )
 
 NAMES = tuple(setting.name for setting in SETTINGS)

@@ -100,6 +100,14 @@ def pause(value: Any) -> float:
     return number
 
 
+def limit(value: Any) -> float:
+    """How long something may run."""
+    number = _number(value)
+    if number is None or not 0.1 <= number <= 3_600:
+        raise WrongValueError("a number of seconds from 0.1 up to an hour")
+    return number
+
+
 def wait(value: Any) -> float:
     """A span that may be 0."""
     number = _number(value)

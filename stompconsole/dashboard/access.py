@@ -25,6 +25,7 @@ OPERATE = "stompconsole.operate_consumer"
 REPLAY = "stompconsole.replay_deadletter"
 DISCARD = "stompconsole.discard_deadletter"
 EDIT = "stompconsole.edit_deadletter"
+TRY = "stompconsole.try_deadletter"
 TEND = "stompconsole.edit_failuregroup"
 
 

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from stompconsole.brokers import Dialect
 from stompconsole.dashboard import cells, formats
 from stompconsole.metrics.lines import ConsumerLine
-from stompconsole.models import BrokerReplay, Consumer, ErrandState
+from stompconsole.models import BrokerBrowse, BrokerReplay, Consumer, ErrandState
 
 LAST = 10
 MAX_LIMIT = 1_000_000_000
@@ -62,7 +62,8 @@ def guarantee(dialect: Dialect) -> str:
 def context(row: Consumer, line: ConsumerLine, now: datetime) -> dict[str, Any]:
     """All that the page shows of one consumer. Three queries."""
     dialect = row.broker.dialect()
-    look = row.browses.first()
+    look = BrokerBrowse.objects.filter(consumer=row).first()
+    replays = BrokerReplay.objects.filter(consumer=row)
     return {
         "row": row,
         "line": line,
@@ -73,8 +74,8 @@ def context(row: Consumer, line: ConsumerLine, now: datetime) -> dict[str, Any]:
         "no_browse": "" if dialect.browse or not row.broker.is_known else dialect.no_browse,
         "guarantee": guarantee(dialect),
         "to_everyone": "" if dialect.own_address(row.wanted) else row.destination,
-        "replays": [shown(each) for each in row.broker_replays.select_related("created_by", "consumer")[:LAST]],
-        "unfinished": row.broker_replays.filter(state__in=(ErrandState.WAITING, ErrandState.RUNNING)).exists(),
+        "replays": [shown(each) for each in replays.select_related("created_by", "consumer")[:LAST]],
+        "unfinished": replays.filter(state__in=(ErrandState.WAITING, ErrandState.RUNNING)).exists(),
         "now": now,
     }
 

@@ -13,7 +13,7 @@ from stompconsole.dashboard.drawing import meter, spark
 from stompconsole.metrics.lines import ConsumerLine, DepthLine, Figures
 from stompconsole.metrics.spans import Span
 from stompconsole.metrics.standing import SlotNow, Standing
-from stompconsole.models import DeadLetterState, ReplayItemState, ReplayState
+from stompconsole.models import DeadLetterState, ReplayItemState, ReplayState, TrialItemState
 
 _TONES: dict[str, str] = {
     Standing.RUNNING: "ok",
@@ -37,6 +37,9 @@ _TONES: dict[str, str] = {
     ReplayState.CANCELLED: "quiet",
     ReplayItemState.FAILED_AGAIN: "bad",
     ReplayItemState.SKIPPED: "quiet",
+    TrialItemState.PASSED: "ok",
+    TrialItemState.FAILED: "bad",
+    TrialItemState.TIMED_OUT: "bad",
 }
 
 

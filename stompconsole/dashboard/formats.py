@@ -36,6 +36,15 @@ def span(seconds: float) -> str:
     return f"{int(whole // size)} {unit}"
 
 
+def took(seconds: float | None) -> str:
+    """How long a call took: ``<1 ms``, ``12 ms``, ``1.2 s``."""
+    if seconds is None:
+        return NONE
+    if seconds < 0.001:
+        return "<1 ms"
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
 def long_span(seconds: float) -> str:
     """The same in a sentence: ``7 days``."""
     return plural(int(seconds // 86_400), "day") if seconds >= 2 * 86_400 else span(seconds)

@@ -33,6 +33,7 @@ class May:
     discard: bool
     tend: bool
     edit: bool
+    try_handlers: bool
 
     @classmethod
     def of(cls, request: HttpRequest) -> May:
@@ -44,6 +45,7 @@ class May:
             replay=has("stompconsole.replay_deadletter"),
             discard=has("stompconsole.discard_deadletter"),
             edit=has("stompconsole.edit_deadletter"),
+            try_handlers=has("stompconsole.try_deadletter"),
             tend=has("stompconsole.edit_failuregroup"),
         )
 

@@ -92,9 +92,10 @@ def cancel_replay(pk: int, *, actor: User | None, remote_address: str | None = N
 @transaction.atomic
 def ask_browse(consumer: Consumer, *, actor: User | None, remote_address: str | None = None) -> None:
     """Have the first dead letters in the broker shown. Audited: it shows what is in messages."""
-    if consumer.browses.filter(state__in=UNFINISHED).exists():
+    looks = BrokerBrowse.objects.filter(consumer=consumer)
+    if looks.filter(state__in=UNFINISHED).exists():
         return
-    consumer.browses.all().delete()
+    looks.delete()
     BrokerBrowse.objects.create(consumer=consumer, asked_by=actor)
     audit.record(
         Action.BROKER_LETTERS_SHOWN,

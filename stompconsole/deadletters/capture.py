@@ -11,12 +11,12 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
-from django.db import DataError, Error, IntegrityError, NotSupportedError, close_old_connections, connection
+from django.db import DataError, Error, IntegrityError, NotSupportedError, connection
 from django.utils import timezone
 
 from stompconsole import correlation
 from stompconsole.brokers import Dialect
-from stompconsole.deadletters import storing
+from stompconsole.deadletters import connecting, storing
 from stompconsole.deadletters.captured import Captured, captured, consumer_of
 from stompconsole.deadletters.holding import Holder, without_body
 from stompconsole.deadletters.sealing import Redactors
@@ -24,6 +24,9 @@ from stompconsole.delivery.settlement import Delivery
 from stompconsole.errors import WorkFailed
 
 logger = logging.getLogger(__name__)
+
+MANY = 20
+"""From a batch of so many on, more are taken to be on their way: the connection to the database is kept for them."""
 
 _THIS_MESSAGE = (DataError, IntegrityError, NotSupportedError, ValueError, TypeError, OverflowError)
 """What a single message can be to blame for; anything else of the database means that it is in trouble."""
@@ -47,13 +50,14 @@ class CaptureWork:
 
     def process(self, batch: Sequence[Delivery], dialect: Dialect) -> None:
         """Store all, then ACK all. Raises WorkFailed for what is left with the broker."""
-        close_old_connections()
         try:
+            connecting.make_ready()
             self._process(batch, dialect)
         except Error as error:
             raise WorkFailed(f"dead letters can't be stored, they stay with the broker: {_words(error)}") from error
         finally:
-            close_old_connections()
+            if len(batch) < MANY:
+                connecting.give_back()
 
     def close(self) -> None:
         """Give the thread's connection back."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from stompconsole.deadletters.frames import deepest_own
 
@@ -49,6 +50,8 @@ def without_numbers(message: str) -> str:
     return _BLANKS.sub(" ", text).strip()[:MAX_TEMPLATE]
 
 
+# A thousand messages that die of the same have the same traceback.
+@lru_cache(maxsize=256)
 def _place(traceback: str) -> str:
     frame = deepest_own(traceback)
     if frame is None:

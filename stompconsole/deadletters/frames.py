@@ -9,7 +9,7 @@ from dataclasses import dataclass
 _FRAME = re.compile(r'^  File "(?P<file>[^"]*)", line (?P<line>\d+)(?:, in (?P<function>.*))?$')
 _FOREIGN = re.compile(
     r"(^<)|[/\\](site-packages|dist-packages)[/\\]|[/\\]python3(\.\d+)?[/\\]"
-    r"|[/\\]stompconsole[/\\](delivery|worker|transport|brokers|publishing|handlers)\b"
+    r"|[/\\]stompconsole[/\\](deadletters|delivery|worker|transport|brokers|publishing|handlers)\b"
 )
 _SEPARATOR = re.compile(r"[/\\]")
 _SHOWN_PARTS = 3

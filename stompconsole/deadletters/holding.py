@@ -35,6 +35,9 @@ LATE_LOOK_S = 0.2
 LONGEST_LATE_S = 120.0
 """How long a late receipt is waited for before the messages go back: sent again they would be there twice."""
 
+_NOT_WHILE_HELD = ("priority", "expires")
+"""A queue that is gone through must keep its order, and nothing in it may end by itself. Its row has them."""
+
 _READ = 64 * 1024
 """Characters of a body that errors are searched for."""
 
@@ -94,6 +97,8 @@ def copied(
 ) -> dict[str, str]:
     """The headers of a message that is sent to a holding queue."""
     headers = {**source.resend_headers(delivery.headers), **names, **target.send_headers(destination)}
+    for name in _NOT_WHILE_HELD:
+        headers.pop(name, None)
     if "content-length" in delivery.headers:
         # Mirrored: its presence tells a Java receiver bytes from text. The sender gives it its value.
         headers["content-length"] = ""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import QuerySet
 
-from stompconsole.deadletters import operations
+from stompconsole.deadletters import versions
 from stompconsole.deadletters.filters import Group
 from stompconsole.deadletters.operations import MAX_JSON_BYTES, Message, Operation, Refusal
 from stompconsole.models import DeadLetter
@@ -62,7 +62,7 @@ def outlook(rows: QuerySet[DeadLetter], edits: Sequence[Operation]) -> Outlook:
     for letter in _some(rows):
         before = _message(letter)
         found.looked_at += 1
-        match operations.carry_out(edits, before):
+        match versions.edited(letter, before, edits):
             case Refusal(reason=reason):
                 found.refused[reason] += 1
             case after if after == before:
@@ -83,8 +83,10 @@ def _some(rows: QuerySet[DeadLetter]) -> Iterator[DeadLetter]:
         if read > MOST_BYTES:
             return
         read += sum(min(size, MAX_JSON_BYTES) for _, size in portion)
-        small = DeadLetter.objects.only("headers", "body", "body_size").in_bulk(_within(portion))
-        large = DeadLetter.objects.only("headers", "body_size").in_bulk([pk for pk, _ in portion if pk not in small])
+        small = DeadLetter.objects.only("headers", "body", "body_size", "held").in_bulk(_within(portion))
+        large = DeadLetter.objects.only("headers", "body_size", "held").in_bulk(
+            [pk for pk, _ in portion if pk not in small]
+        )
         yield from (letter for pk, _ in portion if (letter := small.get(pk) or large.get(pk)) is not None)
 
 
@@ -110,7 +112,7 @@ def _samples(ids: Sequence[uuid.UUID], edits: Sequence[Operation]) -> list[Sampl
     found: list[Sample] = []
     for letter in (letters[pk] for pk in ids if pk in letters):
         before = _message(letter)
-        match operations.carry_out(edits, before):
+        match versions.edited(letter, before, edits):
             case Message() as after:
                 found.append(Sample(letter=letter, before=before, after=after))
             case Refusal():

@@ -26,7 +26,7 @@ WHOLE = (NOT_JSON.encode(), TOO_LARGE.encode())
 """What stands in place of a whole body."""
 
 NUMBERED = re.compile(r"\[redacted (\d{1,9})\]")
-_ENOUGH = 64 * 1024
+ENOUGH = 64 * 1024
 """Characters of a body taken out whole that errors are searched for."""
 
 
@@ -126,7 +126,7 @@ class _HiddenBody:
 
 
 def _whole(body: bytes, marker: str, quoted: list[str]) -> _HiddenBody:
-    quoted += quoting.told_apart_roughly(body.decode(errors="replace")[:_ENOUGH])
+    quoted += quoting.told_apart_roughly(body.decode(errors="replace")[:ENOUGH])
     return _HiddenBody(shown=marker.encode(), whole=body)
 
 

@@ -29,7 +29,7 @@ from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import ConfigurationError
 from stompconsole.models import Broker, Consumer, DeadLetter, Replay, ReplayItem, ReplayItemState, ReplayState
 
-PORTION = 200
+PORTION = 500
 """Items sent before their receipts are waited for."""
 
 PORTION_BYTES = 16 * 2**20
@@ -140,33 +140,46 @@ def give_up_lease(replay_id: int, worker_id: uuid.UUID) -> None:
 
 def portion(replay_id: int, after_item: int, without: Collection[str], most: int = PORTION) -> Portion:
     """The next waiting items after ``after_item``, ``most`` of them at most, in the order they were chosen, less those
-    of the brokers in ``without``. Empty once the replay is not running any more. They are taken to be sent from now
-    on: whoever is given one of them again may be sending it a second time."""
+    of the brokers in ``without``. Empty once the replay is not running any more. Reads only: see ``begin``."""
     chosen = _next_items(replay_id, after_item, without, most)
     return portion_of(ReplayItem.objects.filter(pk__in=chosen), Portion(last_item=chosen[-1] if chosen else 0), {})
 
 
+_READ = (
+    *("replay", "note", "begun_at", "edit", "edit__headers", "edit__body", "edit__sealed", "dead_letter"),
+    *(f"dead_letter__{name}" for name in ("consumer", "origin", "headers", "body", "sealed", "held", "held_on")),
+    *(f"dead_letter__{name}" for name in ("attempts", "retry_step", "first_failed_at", "failed_at")),
+)
+"""What is read of an item: what else is in a dead letter is as large as its body, and is not sent."""
+
+
 def portion_of(items: QuerySet[ReplayItem], result: Portion, bodies: Mapping[uuid.UUID, bytes]) -> Portion:
     """These items as they are to be sent; ``bodies`` are those that their rows do not have."""
-    related = ("replay", "edit", "dead_letter__consumer__broker", "dead_letter__held_on")
+    rows = list(items.select_related("edit", "dead_letter").only(*_READ).order_by("pk"))
+    # Each once: in a join every line would have them, and their passwords would be decrypted as often.
+    replays = Replay.objects.in_bulk({item.replay_id for item in rows})
+    consumers = Consumer.objects.select_related("broker").in_bulk({item.dead_letter.consumer_id for item in rows})
+    holders = Broker.objects.in_bulk({item.dead_letter.held_on_id for item in rows})
     specs: dict[int, BrokerSpec] = {}
-    for item in items.select_related(*related).order_by("pk"):
-        dead_letter = item.dead_letter
-        if dead_letter.consumer is None:
-            result.unsendable[dead_letter.pk] = CONSUMER_DELETED
-        elif not (item.replay.destination or dead_letter.origin or item.replay.unknown_to):
-            result.unsendable[dead_letter.pk] = NO_ORIGIN
-        elif dead_letter.held and dead_letter.pk not in bodies:
-            where = _spec(dead_letter.held_on or dead_letter.consumer.broker, specs, result)
-            result.held |= {Held(broker=where, destination=dead_letter.held)} if where is not None else set()
-        elif (broker := _spec(dead_letter.consumer.broker, specs, result)) is not None:
-            _add(result, item, dead_letter.consumer, broker, bodies.get(dead_letter.pk))
-    _begin([message.item_id for message in result.outgoing])
+    for item in rows:
+        letter = item.dead_letter
+        item.replay, consumer = replays[item.replay_id], consumers.get(letter.consumer_id)
+        if consumer is None:
+            result.unsendable[letter.pk] = CONSUMER_DELETED
+        elif not (item.replay.destination or letter.origin or item.replay.unknown_to):
+            result.unsendable[letter.pk] = NO_ORIGIN
+        elif letter.held and letter.pk not in bodies:
+            where = _spec(holders.get(letter.held_on_id) or consumer.broker, specs, result)
+            result.held |= {Held(broker=where, destination=letter.held)} if where is not None else set()
+        elif (broker := _spec(consumer.broker, specs, result)) is not None:
+            _add(result, item, consumer, broker, bodies.get(letter.pk))
     return result
 
 
-def _begin(item_ids: Sequence[int]) -> None:
-    ReplayItem.objects.filter(pk__in=item_ids).update(begun_at=timezone.now())
+def begin(_replay_id: int, messages: Iterable[Outgoing]) -> None:
+    """They are taken to be sent from now on: whoever is given one of them again may be sending it a second time."""
+    items = ReplayItem.objects.filter(pk__in=[message.item_id for message in messages])
+    items.update(begun_at=timezone.now())
 
 
 def _next_items(replay_id: int, after_item: int, without: Collection[str], most: int) -> list[int]:

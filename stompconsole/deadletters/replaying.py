@@ -16,11 +16,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from django.db import Error
 
 from stompconsole.conf import settings_now
-from stompconsole.deadletters import doubts, due, replay_rows
+from stompconsole.deadletters import connecting, doubts, due, replay_rows
 from stompconsole.deadletters.held_replaying import HeldReplaying
 from stompconsole.deadletters.judging import Course
 from stompconsole.deadletters.pacing import Pace
@@ -51,6 +52,17 @@ R = TypeVar("R")
 
 async def _in_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     result: R = await database_sync_to_async(function)(*args, **kwargs)
+    return result
+
+
+async def _in_kept_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """The same, on a connection that is kept: to be given back."""
+
+    def call() -> R:
+        connecting.make_ready()
+        return function(*args, **kwargs)
+
+    result: R = await sync_to_async(call)()
     return result
 
 
@@ -166,9 +178,7 @@ class _Run:
             trouble = await self._send_waiting() or await self._held_replaying.send(self._held, self)
             if not trouble and began_at:
                 return False
-            if not trouble and await _in_database(
-                replay_rows.finish, self._replay_id, self._worker_id, self._worker_name
-            ):
+            if not trouble and await self._rows(replay_rows.finish, self._worker_id, self._worker_name):
                 logger.info("replay %d is done", self._replay_id)
                 return True
             await self._wait_out("; ".join(trouble.values()))
@@ -202,10 +212,11 @@ class _Run:
     async def send_portion(self, portion: Portion) -> Results:
         """Send, and write down what came of it."""
         self._pace.spend(len(portion.outgoing))
-        # Once more: reading may have taken longer than the lease, and another worker be at it.
+        await self._rows(replay_rows.begin, portion.outgoing)
+        # Once more: all that may have taken longer than the lease, and another worker be at it.
         results = await self._resender.send(portion.outgoing) if self.may_send else Results()
-        await self._write_down(results, portion.unsendable)
-        return results
+        # What is not written down must keep its copy, where it was taken out of a queue.
+        return results if await self._write_down(results, portion.unsendable) else Results()
 
     async def allowance(self) -> int:
         """How many may be sent now; 0 when none may, after a rest."""
@@ -238,8 +249,8 @@ class _Run:
             logger.warning("replay %d is %s", self._replay_id, self._course.stop)
             self._state = ReplayState.STOPPED
 
-    async def _write_down(self, results: Results, unsendable: dict[uuid.UUID, str]) -> None:
-        """Kept until the database takes it: a receipt that is not written down would be sent again."""
+    async def _write_down(self, results: Results, unsendable: dict[uuid.UUID, str]) -> bool:
+        """Kept until the database takes it, or the end: a receipt that is not written down would be sent again."""
         skipped = [*results.refused.items(), *unsendable.items()]
         tries = 0
         while results.sent or skipped or results.unsent or results.in_doubt:
@@ -250,11 +261,12 @@ class _Run:
                 tries += 1
                 logger.warning("replay %d: %d receipts can't be written: %s", self._replay_id, len(results.sent), error)
                 if self._stop.is_set() and tries >= WRITE_TRIES_AT_STOP:
-                    return
+                    return False
                 await asyncio.sleep(FIRST_PAUSE_S)
             else:
                 self._pause_s = FIRST_PAUSE_S
-                return
+                return True
+        return True
 
     async def _wait_out(self, trouble: str) -> None:
         self._held_up = bool(trouble)
@@ -299,9 +311,10 @@ class _Run:
             await self._rows(replay_rows.give_up_lease, self._worker_id)
         except Error as error:
             logger.warning("replay %d is left to its lease: %s", self._replay_id, error)
+        await sync_to_async(connecting.give_back)()
 
     async def _rows(self, function: Callable[..., R], *args: Any) -> R:
-        return await _in_database(function, self._replay_id, *args)
+        return await _in_kept_database(function, self._replay_id, *args)
 
 
 async def _rest(seconds: float, *until: asyncio.Event) -> None:

@@ -18,6 +18,7 @@ from itertools import groupby
 
 from stompconsole.brokers import Dialect
 from stompconsole.deadletters.replay_rows import Outgoing
+from stompconsole.deadletters.together import all_done
 from stompconsole.delivery import envelope
 from stompconsole.delivery.awaited import NOT_CONFIRMED
 from stompconsole.delivery.sender import Sender, Senders
@@ -32,7 +33,7 @@ from stompconsole.errors import (
     StompConsoleError,
 )
 
-MOST_IN_FLIGHT = 200
+MOST_IN_FLIGHT = 500
 
 CLOSES_TO_BLAME = 3
 """Connections that must end while a message is alone on them before it is to blame."""
@@ -226,11 +227,8 @@ class Resender:
         self, futures: Sequence[Future[None]], limit_s: float = LONGEST_WAIT_S
     ) -> list[StompConsoleError | None]:
         """The error of each, None for a receipt. A worker that stops does not wait out a broker that is blocked."""
-        waited = [asyncio.wrap_future(future) for future in futures]
-        for future in waited:
-            future.add_done_callback(_retrieve)
+        everything = asyncio.ensure_future(all_done(futures))
         stopping = asyncio.ensure_future(self._stop.wait())
-        everything = asyncio.ensure_future(asyncio.wait(waited))
         try:
             await asyncio.wait({everything, stopping}, return_when=asyncio.FIRST_COMPLETED, timeout=limit_s)
             if self._stop.is_set():
@@ -239,26 +237,20 @@ class Resender:
             stopping.cancel()
             # Waiting is cancelled, the futures are not: a sender must find its own as it left them.
             everything.cancel()
-        return [_error_of(future) for future in waited]
+        return [_error_of(future) for future in futures]
 
 
 _BLAMES_ITSELF = (ConfigurationError, ConnectFailed, BrokerBlocked)
 """Errors after which it is clear what is to blame, and that the broker does not have the message."""
 
 
-def _error_of(future: asyncio.Future[None]) -> StompConsoleError | None:
+def _error_of(future: Future[None]) -> StompConsoleError | None:
     if not future.done():
         return ReceiptTimeout("the broker had not confirmed when the worker stopped waiting")
     error = future.exception()
     if error is None or isinstance(error, StompConsoleError):
         return error
     raise error
-
-
-def _retrieve(future: asyncio.Future[None]) -> None:
-    """Take note of an outcome nobody waits for any more, so that asyncio does not report it as forgotten."""
-    if not future.cancelled():
-        future.exception()
 
 
 def _blame(error: StompConsoleError) -> str:

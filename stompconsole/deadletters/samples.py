@@ -1,19 +1,22 @@
 """Rows of what was handled well: stored, thinned out, read for a period. Blocking calls.
 
-Owns how many are kept. Of a body nothing is stored but JSON that is not large, and of that what ``redacted`` leaves.
+Owns how many are kept. Of a body nothing is stored but JSON that is not large, and only where bodies may be stored;
+what the rules of redaction name is left out for good.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import IntegrityError
 from django.db.models import Count
 from django.utils import timezone
 
-from stompconsole.deadletters import storable
+from stompconsole.conf import settings_now
+from stompconsole.conf.redact import WrongRuleError
+from stompconsole.deadletters import sealing, storable
+from stompconsole.deadletters.redacting import Redactor
 from stompconsole.delivery.sampling import MOST_BYTES, Sample
 from stompconsole.models import Consumer, HandledSample
 
@@ -29,11 +32,6 @@ ROWS_AT_ONCE = 500
 MOST_FORGOTTEN = 10_000
 
 
-def redacted(headers: Mapping[str, str], document: Any) -> tuple[Mapping[str, str], Any]:
-    """What may be stored of a sample's headers and body. The one place where anything is taken out."""
-    return headers, document
-
-
 def store(samples: Mapping[int, Sequence[Sample]]) -> None:
     """Store samples by consumer. Of one second the first is kept; those of deleted consumers are left out."""
     try:
@@ -44,21 +42,31 @@ def store(samples: Mapping[int, Sequence[Sample]]) -> None:
 
 
 def _store_known(samples: Mapping[int, Sequence[Sample]]) -> None:
-    known = Consumer.objects.filter(pk__in=samples).values_list("pk", flat=True)
-    rows = [_row(consumer_id, sample) for consumer_id in known for sample in samples[consumer_id]]
+    consumers = Consumer.objects.filter(pk__in=samples)
+    rows = [row for consumer in consumers for row in _rows(consumer, samples[consumer.pk])]
     # Another worker may have had the same second: one is enough.
     HandledSample.objects.bulk_create(rows, ignore_conflicts=True, batch_size=ROWS_AT_ONCE)
 
 
-def _row(consumer_id: int, sample: Sample) -> HandledSample:
-    document = storable.document(sample.body, MOST_BYTES) if sample.body is not None else None
-    headers, document = redacted(storable.headers(sample.headers), document)
+def _rows(consumer: Consumer, samples: Sequence[Sample]) -> list[HandledSample]:
+    try:
+        redactor = sealing.redactor_of(consumer)
+    except WrongRuleError:
+        # What must not be stored can't be told: ``check`` and the form say so.
+        return []
+    stores_body = settings_now().store_bodies and consumer.store_body
+    return [_row(consumer, sample, redactor, stores_body=stores_body) for sample in samples]
+
+
+def _row(consumer: Consumer, sample: Sample, redactor: Redactor, *, stores_body: bool) -> HandledSample:
+    body = sample.body if stores_body else None
+    document = storable.document(body, MOST_BYTES) if body is not None else None
     return HandledSample(
-        consumer_id=consumer_id,
+        consumer=consumer,
         at=sample.at.replace(microsecond=0),
         origin=storable.text(sample.origin, 500),
-        headers=dict(headers),
-        document=document,
+        headers=redactor.headers(storable.headers(sample.headers)),
+        document=redactor.document(document),
         size=sample.size,
     )
 

@@ -15,7 +15,10 @@ from typing import Any
 from django.db.models import Q
 
 from stompconsole.conf import settings_now
-from stompconsole.deadletters.redacting import WHOLE, Parts, Redactor, markers_in, redactor
+from stompconsole.conf.redact import WrongRuleError
+from stompconsole.deadletters import json_spans, quoting
+from stompconsole.deadletters.quoting import Quotes
+from stompconsole.deadletters.redacting import ENOUGH, WHOLE, Parts, Redactor, markers_in, redactor
 from stompconsole.errors import ConfigurationError
 from stompconsole.models import Consumer, DeadLetter, LetterEdit
 from stompconsole.models.secrets import decrypt_bytes, encrypt_bytes
@@ -78,6 +81,27 @@ def in_places(text: bytes, parts: Parts) -> bytes:
 def redactor_of(consumer: Consumer | None) -> Redactor:
     """What the rules of the settings and of a consumer hide. Raises WrongRuleError."""
     return redactor(consumer.redact.splitlines() if consumer is not None else ())
+
+
+def quotes_of(letter: DeadLetter) -> Quotes:
+    """What texts about a dead letter must not quote: what was taken out of it, and what rules take out now.
+
+    Raises ConfigurationError when that can't be told.
+    """
+    try:
+        hidden = redactor_of(letter.consumer).hide(*as_it_came(letter, None))
+    except WrongRuleError as error:
+        raise ConfigurationError(str(error)) from None
+    return Quotes([*_words_of(opened(letter.sealed)), *_words_of(hidden.parts)])
+
+
+def _words_of(parts: Parts) -> Iterator[str]:
+    for value in parts.headers.values():
+        yield from quoting.words_of(value)
+    for stretch in parts.body.values():
+        yield from json_spans.leaves(json.loads(stretch))
+    if parts.whole is not None:
+        yield from quoting.told_apart_roughly(parts.whole[:ENOUGH].decode(errors="replace"))
 
 
 class Redactors:

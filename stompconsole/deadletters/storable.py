@@ -6,6 +6,7 @@ PostgreSQL takes neither in text or JSON. Bodies are kept as they came, as bytes
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -19,6 +20,9 @@ MAX_DEPTH = 500
 SEPARATOR = "\x1f"
 """Between the body's part of the search text and the rest of it."""
 
+_ODD = re.compile(rb"\\u|\0")
+"""Without one of these, ASCII is JSON whose texts any column holds. NULs: it may be UTF-16."""
+
 _JSON_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _LONE_SURROGATE = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -27,12 +31,17 @@ _LONE_SURROGATE = re.compile(
 
 def text(value: str, limit: int | None = None) -> str:
     """The text as a column can hold it, its first ``limit`` characters."""
+    if value.isascii() and "\0" not in value:
+        # Nearly all there is, a dozen times for each message.
+        return value[:limit]
     # Lone surrogates become question marks on the way through UTF-8.
     return value.replace("\0", REPLACEMENT).encode(errors="replace").decode()[:limit]
 
 
 def headers(values: Mapping[str, str]) -> dict[str, str]:
     """Headers as JSON can hold them."""
+    if (everything := "".join([*values.keys(), *values.values()])).isascii() and "\0" not in everything:
+        return dict(values)
     return {text(name): text(value) for name, value in values.items()}
 
 
@@ -45,6 +54,8 @@ def search_text(body: bytes, limit: int, *others: str) -> str:
 def searchable(body: bytes, limit: int) -> str:
     """The start of a body as text; characters that JSON has escaped are found as themselves."""
     start = body[:limit].decode("utf-8", "replace")
+    if "\\u" not in start:
+        return text(start)
     plain = _JSON_ESCAPE.sub(lambda match: chr(int(match[1], 16)), start)
     # Characters beyond the first plane are escaped as a pair of surrogates: UTF-16 joins them.
     return text(plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
@@ -65,14 +76,17 @@ def document(body: bytes, limit: int) -> Any:
     if len(body) > limit or not body:
         return None
     try:
-        found = json.loads(body, parse_constant=_refuse)
-        # 1e999 is JSON that reads as infinity, which can't be written again.
-        written = json.dumps(found, allow_nan=False)
+        found = json.loads(body, parse_constant=_refuse, parse_float=_finite)
+        if not (body.isascii() and not _ODD.search(body)) and _is_odd(json.dumps(found)):
+            return None
     except (ValueError, RecursionError):
         return None
-    # Characters that PostgreSQL's JSON takes as little as its text: kept out, or the whole row would be.
-    unfit = "\\u0000" in written or _LONE_SURROGATE.search(written) or _is_deep(found, body)
-    return None if unfit else found
+    return None if _is_deep(found, body) else found
+
+
+def _is_odd(written: str) -> bool:
+    """Whether it has characters that PostgreSQL's JSON takes as little as its text: a row with them is none."""
+    return "\\u0000" in written or _LONE_SURROGATE.search(written) is not None
 
 
 def _is_deep(found: Any, body: bytes) -> bool:
@@ -90,6 +104,13 @@ def _inside(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()
+
+
+def _finite(number: str) -> float:
+    if math.isinf(found := float(number)):
+        # 1e999 is JSON, and would be written as Infinity, which is none.
+        raise ValueError(number)
+    return found
 
 
 def _refuse(constant: str) -> None:

@@ -8,19 +8,22 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from stompconsole.deadletters import grouping, sealing, tallies, transitions, versions
-from stompconsole.deadletters.captured import Captured
+from stompconsole.deadletters import grouping, inserting, sealing, tallies, transitions, versions
+from stompconsole.deadletters.captured import Captured, Death
 from stompconsole.models import Consumer, DeadLetter, DeadLetterState, Failure, ReplayItemState
 
 ROWS_PER_UPDATE = 50
+
+_TOLD = tuple(field.name for field in fields(Death))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +55,9 @@ def store(messages: Sequence[Captured], consumer_id: int, consumer_name: str) ->
     # Of two deaths of one new message the later one is kept in the row, both as failures.
     rows = {message.dead_letter_id: _row(message, owners, groups, now) for message in new}
     # In the order of ids: of two workers that are given the same, one waits for the other and none in a circle.
-    DeadLetter.objects.bulk_create([rows[pk] for pk in sorted(rows)])
-    Failure.objects.bulk_create(sorted(map(_failure, fresh), key=lambda failure: failure.pk))
-    counts = Counter(map(tallies.cell, rows.values()))
+    inserting.insert(DeadLetter, [rows[pk] for pk in sorted(rows)])
+    inserting.insert(Failure, sorted(map(_failure, fresh), key=itemgetter("id")))
+    counts = Counter(map(tallies.cell_of, rows.values()))
     counts.subtract(map(tallies.cell, known.values()))
     _come_back([message for message in fresh if message.dead_letter_id in known], known, owners, groups, now)
     counts.update(map(tallies.cell, known.values()))
@@ -128,15 +131,14 @@ def _come_back(
         changed[row.pk] = row
     if changed:
         versions.keep_originals(failed_again, {message.dead_letter_id: message for message in failed_again.values()})
-        fields = [*_newest(messages[0], owners, groups, now), "replays"]
-        DeadLetter.objects.bulk_update(changed.values(), fields, batch_size=ROWS_PER_UPDATE)
+        names = [*_newest(messages[0], owners, groups, now), "replays"]
+        DeadLetter.objects.bulk_update(changed.values(), names, batch_size=ROWS_PER_UPDATE)
         transitions.settle_items(failed_again.keys(), ReplayItemState.FAILED_AGAIN, now)
 
 
-def _row(message: Captured, owners: Owners, groups: _Groups, now: datetime) -> DeadLetter:
-    return DeadLetter(
-        pk=message.dead_letter_id, first_failed_at=message.first_failed_at, **_newest(message, owners, groups, now)
-    )
+def _row(message: Captured, owners: Owners, groups: _Groups, now: datetime) -> dict[str, Any]:
+    newest = _newest(message, owners, groups, now)
+    return {"id": message.dead_letter_id, "first_failed_at": message.first_failed_at, **newest}
 
 
 def _newest(message: Captured, owners: Owners, groups: _Groups, now: datetime) -> dict[str, Any]:
@@ -167,17 +169,17 @@ def _newest(message: Captured, owners: Owners, groups: _Groups, now: datetime) -
         "document": message.document,
         "failed_at": message.failed_at,
         "captured_at": now,
-        **asdict(message.death),
+        **_told(message.death),
     }
 
 
-def _failure(message: Captured) -> Failure:
-    return Failure(
-        pk=message.failure_id,
-        dead_letter_id=message.dead_letter_id,
-        at=message.failed_at,
-        **asdict(message.death),
-    )
+def _failure(message: Captured) -> dict[str, Any]:
+    told = _told(message.death)
+    return {"id": message.failure_id, "dead_letter_id": message.dead_letter_id, "at": message.failed_at, **told}
+
+
+def _told(death: Death) -> dict[str, Any]:
+    return {name: getattr(death, name) for name in _TOLD}
 
 
 def _assign(row: DeadLetter, values: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import models, transaction
 from django.db.models import Count, QuerySet
@@ -40,6 +40,11 @@ FIELDS = Cell._fields
 def cell(row: DeadLetter) -> Cell:
     """Where one dead letter is counted."""
     return Cell(row.group_id, row.origin, row.worker, row.day, row.state)
+
+
+def cell_of(values: Mapping[str, Any]) -> Cell:
+    """The same of one that is a mapping yet."""
+    return Cell(*(values[name] for name in FIELDS))
 
 
 def add(changes: Mapping[Cell, int]) -> None:

@@ -116,10 +116,12 @@ def of_items(items: QuerySet[ReplayItem]) -> QuerySet[DeadLetter]:
 
 
 def _waiting_of(replay_id: int, dead_letter_ids: Collection[uuid.UUID]) -> dict[int, uuid.UUID]:
+    # The replay is not asked of the database: see open_items.
+    found = open_items(dead_letter_ids).values_list("pk", "dead_letter_id", "replay_id", "state")
     return {
-        item.pk: item.dead_letter_id
-        for item in open_items(dead_letter_ids)
-        if item.replay_id == replay_id and item.state == ReplayItemState.WAITING
+        pk: dead_letter_id
+        for pk, dead_letter_id, of_replay, state in found
+        if of_replay == replay_id and state == ReplayItemState.WAITING
     }
 
 

@@ -7,13 +7,15 @@ the edit then. Until then the row is the original, and of many that were edited 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from stompconsole.deadletters import operations, sealing
 from stompconsole.deadletters.captured import Captured
-from stompconsole.deadletters.operations import Message, Refusal
+from stompconsole.deadletters.operations import Message, Operation, Refusal
 from stompconsole.models import DeadLetter, LetterEdit, ReplayItem
+
+NOT_STORED = 'Its body is not stored (STOMPCONSOLE["STORE_BODIES"]): only its headers can be changed.'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,17 @@ def to_send(item: ReplayItem, held: bytes | None = None) -> Message | Refusal:
     wanted. ``held`` is its body where that is not stored. Raises ConfigurationError when a seal can't be opened."""
     headers, body = sealing.as_it_came(item.dead_letter, item.edit)
     message = Message(headers=headers, body=body if held is None else held)
-    return message if item.edit is not None else operations.carry_out(operations.kept(item.replay.edits), message)
+    if item.edit is not None:
+        return message
+    return edited(item.dead_letter, message, operations.kept(item.replay.edits))
+
+
+def edited(letter: DeadLetter, message: Message, edits: Sequence[Operation]) -> Message | Refusal:
+    """What edits make of a dead letter's message. Of one whose body is not stored they change headers alone: nobody
+    could look at what would become of the rest."""
+    if letter.held and any(not edit.act.of_header for edit in edits):
+        return Refusal(reason=NOT_STORED)
+    return operations.carry_out(edits, message)
 
 
 def of_item(item: ReplayItem) -> Versions:
@@ -37,7 +49,7 @@ def of_item(item: ReplayItem) -> Versions:
     letter, edit = item.dead_letter, item.edit
     if edit is None:
         before = Message(headers=letter.headers, body=bytes(letter.body))
-        return Versions(before=before, after=operations.carry_out(operations.kept(item.replay.edits), before))
+        return Versions(before=before, after=edited(letter, before, operations.kept(item.replay.edits)))
     after = Message(headers=edit.headers, body=bytes(edit.body))
     if edit.headers_before is None:
         return Versions(before=Message(headers=letter.headers, body=bytes(letter.body)), after=after)

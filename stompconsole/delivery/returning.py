@@ -18,10 +18,11 @@ from stompconsole.brokers.depths.depth import queue_of
 from stompconsole.delivery import envelope
 from stompconsole.delivery.moving import TRIES, Move, MoveWork, move_of
 from stompconsole.delivery.observer import SilentObserver
-from stompconsole.delivery.runner import RunnerStatus, SubscriptionRunner
+from stompconsole.delivery.runner import SubscriptionRunner
 from stompconsole.delivery.sender import Sender
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import AckMode, BrokerSpec, SubscriptionSpec, SubscriptionState
+from stompconsole.delivery.status import RunnerStatus
 from stompconsole.delivery.taking import Quota
 from stompconsole.errors import SessionClosed, StompConsoleError
 

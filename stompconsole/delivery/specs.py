@@ -227,8 +227,8 @@ class SubscriptionSpec:
 CONSUME_BATCH = 50
 """Messages a handler thread takes at once: enough to share the cost of a wake-up, few enough to share the work."""
 
-CAPTURE_PREFETCH = 500
-CAPTURE_BATCH = 200
+CAPTURE_PREFETCH = 1_000
+CAPTURE_BATCH = 400
 """Rows of one transaction when dead letters are captured."""
 
 

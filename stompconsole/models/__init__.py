@@ -14,6 +14,7 @@ from stompconsole.models.replay import LetterEdit, Replay, ReplayItem, ReplayIte
 from stompconsole.models.sample import HandledSample
 from stompconsole.models.subscription import Subscription, open_breakers
 from stompconsole.models.throughput import ThroughputBucket
+from stompconsole.models.trial import Trial, TrialItem, TrialItemState, TrialState
 from stompconsole.models.worker import Worker, WorkerState
 
 __all__ = [
@@ -45,6 +46,10 @@ __all__ = [
     "Subscription",
     "SubscriptionState",
     "ThroughputBucket",
+    "Trial",
+    "TrialItem",
+    "TrialItemState",
+    "TrialState",
     "Worker",
     "WorkerState",
     "open_breakers",

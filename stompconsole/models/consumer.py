@@ -39,7 +39,6 @@ from stompconsole.models.names import (
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-    from stompconsole.models.broker_letters import BrokerBrowse, BrokerReplay
     from stompconsole.models.deadletter import DeadLetter
     from stompconsole.models.subscription import Subscription
 
@@ -180,8 +179,6 @@ class Consumer(models.Model):
 
     subscriptions: models.Manager[Subscription]
     dead_letters: models.Manager[DeadLetter]
-    broker_replays: models.Manager[BrokerReplay]
-    browses: models.Manager[BrokerBrowse]
 
     class Meta:
         ordering = ["name"]

@@ -90,6 +90,7 @@ class DeadLetter(models.Model):
             ("replay_deadletter", "Can replay dead letters"),
             ("edit_deadletter", "Can edit dead letters to replay them"),
             ("discard_deadletter", "Can discard dead letters"),
+            ("try_deadletter", "Can try handlers on dead letters"),
         ]
 
     def __str__(self) -> str:

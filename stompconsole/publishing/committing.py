@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import BrokerError, ConfigurationError
+from stompconsole.publishing import withholding
 from stompconsole.publishing.brokers import broker_spec
 from stompconsole.publishing.messages import Message
 from stompconsole.publishing.pipelining import Outgoing, Pipeline, counting
@@ -30,6 +31,9 @@ def wait_for_commit(outgoing: Outgoing, using: str | None) -> bool:
     Raises ConfigurationError where transactions are managed by hand: nobody says then when one commits.
     """
     connection = transaction.get_connection(using)
+    if withholding.is_withheld():
+        # Where handlers are tried a connection is in a transaction from its birth on: it has to be born for that.
+        connection.ensure_connection()
     if connection.in_atomic_block:
         transaction.on_commit(_Hook(outgoing, _hook_before(connection)), using=using)
         return True
@@ -47,6 +51,16 @@ def spec_here(broker: str, using: str | None) -> BrokerSpec:
     before = _hook_before(transaction.get_connection(using))
     known = before.batch.brokers.get(broker) if before else None
     return known or broker_spec(broker)
+
+
+def waiting_for_commit(connection: BaseDatabaseWrapper) -> tuple[list[Message], int]:
+    """What would be sent if the transaction committed now, and how many functions of the team's it
+    would call."""
+    functions = [function for _, function, *_ in connection.run_on_commit]
+    hooks = [function for function in functions if isinstance(function, _Hook)]
+    # Saving our own rows nudges the workers on commit, which is nobody's concern.
+    others = [each for each in functions if not getattr(each, "__module__", "").startswith("stompconsole.")]
+    return [message for hook in hooks for message in hook.messages], len(others)
 
 
 class _Batch:
@@ -70,6 +84,7 @@ class _Hook:
         self.is_last = True
         self.has_run = False
         self._outgoing = outgoing
+        self.messages = outgoing.messages
         self.batch.messages += outgoing.messages
         self.batch.brokers[outgoing.broker.name] = outgoing.broker
         if before:

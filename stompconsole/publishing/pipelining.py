@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from stompconsole.delivery.sender import Sender
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import BrokerError, ReceiptTimeout
+from stompconsole.publishing import withholding
 from stompconsole.publishing.messages import Message
 from stompconsole.publishing.process_senders import process_senders
 
@@ -57,6 +58,9 @@ class Pipeline:
         """Hand them to the sender, by default to the process's own; connects if need be, and waits for receipts
         where there is no room for the next."""
         if not outgoing.messages:
+            return
+        if withholding.is_withheld():
+            withholding.note(outgoing.messages)
             return
         way = sender or process_senders().of(outgoing.broker)
         dialect = way.dialect()

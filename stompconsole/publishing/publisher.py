@@ -29,7 +29,7 @@ from stompconsole.errors import (
     LoginRefused,
     ReceiptTimeout,
 )
-from stompconsole.publishing import messages
+from stompconsole.publishing import messages, withholding
 from stompconsole.publishing.brokers import spec_from_settings
 from stompconsole.publishing.holding import holding, open_block
 from stompconsole.publishing.messages import Message
@@ -83,7 +83,8 @@ class Publisher:
 
     def start(self) -> None:
         """Connect; nothing to do if it is connected. Raises ConnectFailed."""
-        self._sender().dialect()
+        if not withholding.is_withheld():
+            self._sender().dialect()
 
     def start_if_not_open(self) -> None:
         """The same as ``start``."""

@@ -21,6 +21,7 @@ _UNDO = {UNDO_TAG: "stompconsole:undo", RESTORE_TAG: "stompconsole:retries-resto
 register.filter("number", formats.number)
 register.filter("rate", formats.rate)
 register.filter("size", formats.size)
+register.filter("took", formats.took)
 register.filter("exact", formats.exact)
 register.filter("worker_pill", cells.worker_pill)
 register.filter("slot_pill", cells.slot_pill)

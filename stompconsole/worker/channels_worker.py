@@ -13,6 +13,7 @@ from channels.worker import Worker
 
 from stompconsole.conf import settings_now
 from stompconsole.deadletters.replaying import ReplayEngine
+from stompconsole.deadletters.trying.engine import TrialEngine
 from stompconsole.worker.broker_letters import BrokerLetters
 from stompconsole.worker.depths import DepthReader
 from stompconsole.worker.nudges import CHANNEL, NudgeListener
@@ -26,7 +27,7 @@ SPARE_S = 5.0
 class ChannelsWorker(Worker):  # type: ignore[misc]
     """Runs the listeners of some channels and, when ``stomp`` is one of them, the supervisor."""
 
-    side_tasks: ClassVar[Sequence[MakeSideTask]] = (ReplayEngine, DepthReader, BrokerLetters)
+    side_tasks: ClassVar[Sequence[MakeSideTask]] = (ReplayEngine, TrialEngine, DepthReader, BrokerLetters)
     """What runs in every worker beside its consumers."""
 
     def __init__(

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from stompconsole.conf import Settings
 from stompconsole.deadletters import broker_letters, expecting, grouping, retention, samples, tallies
+from stompconsole.deadletters.trying import trial_rows
 from stompconsole.metrics import buckets
 from stompconsole.worker.registry import Registry
 
@@ -33,6 +34,7 @@ def sweep(registry: Registry, settings: Settings) -> None:
         samples.purge()
     else:
         samples.forget()
+    trial_rows.purge()
     expecting.act()
     broker_letters.purge()
     if workers or letters.discarded or letters.processed or letters.limited:

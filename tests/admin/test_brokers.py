@@ -78,7 +78,9 @@ class TestSecrets:
         admin_client.post(change_url(broker), broker_form(**{"password-clear": "on"}))
         assert Broker.objects.get().password == ""
 
-    @pytest.mark.parametrize("query", ["password__startswith=g", "password=x", "tls_key_password__regex=."])
+    @pytest.mark.parametrize(
+        "query", ["password__startswith=g", "password=x", "tls_key_password__regex=.", "management_password=x"]
+    )
     def test_the_list_can_not_be_asked_about_it(self, admin_client: Client, broker: Broker, query: str) -> None:
         response = admin_client.get(f"{LIST}?{query}")
         assert response.status_code == 302

@@ -32,6 +32,7 @@ class Site:
             "STOMPCONSOLE_TEST_RUN": str(folder),
             "DJANGO_SETTINGS_MODULE": "stompconsole.project.settings",
             "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
+            "STOMPCONSOLE_TRY_HANDLERS": "yes",
         }
         self._processes: list[ManagedProcess] = []
 

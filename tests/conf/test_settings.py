@@ -59,6 +59,7 @@ def test_seconds_may_be_a_number_a_text_or_a_timedelta() -> None:
         ({"LEASE": "soon"}, ['STOMPCONSOLE["LEASE"]', "'soon'", "number of seconds above 0"]),
         ({"REDACT": ["card.number"]}, ['STOMPCONSOLE["REDACT"]', "write header:card.number or $.card.number"]),
         ({"REDACT": "x-token"}, ['STOMPCONSOLE["REDACT"]', "a list of texts"]),
+        ({"DEPTHS_EVERY": 0}, ['STOMPCONSOLE["DEPTHS_EVERY"]', "from 0.1 up to a day"]),
         ({"LEASE": -1}, ['STOMPCONSOLE["LEASE"]', "-1", "above 0"]),
         ({"LEASE": True}, ['STOMPCONSOLE["LEASE"]', "True"]),
         ({"LEASE": float("nan")}, ['STOMPCONSOLE["LEASE"]', "nan"]),
@@ -69,6 +70,8 @@ def test_seconds_may_be_a_number_a_text_or_a_timedelta() -> None:
         ({"MAX_BODY_SHOWN": 1.5}, ['STOMPCONSOLE["MAX_BODY_SHOWN"]', "1.5", "whole number"]),
         ({"THROUGHPUT_KEEP": (1, 2)}, ["three spans"]),
         ({"LEASE": 1}, ["LEASE", "at least twice HEARTBEAT"]),
+        ({"TRY_SECONDS": 0}, ['STOMPCONSOLE["TRY_SECONDS"]', "0.1 up to an hour"]),
+        ({"TRY_HANDLERS": "perhaps"}, ['STOMPCONSOLE["TRY_HANDLERS"]', "'perhaps'", "yes"]),
         ({"STALE_AFTER": 1}, ["STALE_AFTER", "more than HEARTBEAT"]),
     ],
 )

@@ -18,6 +18,7 @@ def operator(db: None) -> User:
         "discard_deadletter",
         "edit_failuregroup",
         "edit_deadletter",
+        "try_deadletter",
         name="operator",
         is_staff=True,
     )

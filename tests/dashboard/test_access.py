@@ -10,7 +10,7 @@ import pytest
 from django.test import Client, override_settings
 from django.urls import reverse
 
-from stompconsole.models import BrokerReplay, Consumer, DeadLetter, Replay
+from stompconsole.models import BrokerReplay, Consumer, DeadLetter, Replay, Trial
 from tests.dashboard import rows
 from tests.dashboard.reading import elements, html, text
 
@@ -26,6 +26,7 @@ PAGES = (
     "group",
     "replays",
     "replay",
+    "trial",
     "workers",
     "audit",
 )
@@ -44,6 +45,8 @@ ACTIONS = {
     "replay-end-canary": "replay_deadletter",
     "group-tend": "edit_failuregroup",
     "dead-letter-edit": "replay_deadletter",
+    "trial-plan": "try_deadletter",
+    "trial-cancel": "try_deadletter",
     "discard": "discard_deadletter",
     "undo": "discard_deadletter",
     "retries-send": "replay_deadletter",
@@ -59,6 +62,7 @@ def urls(db: None) -> dict[str, str]:
     letter = rows.make_letter(consumer)
     replay = Replay.objects.create(selection="all")
     going_back = BrokerReplay.objects.create(consumer=consumer, source="/queue/DLQ.x")
+    trial = Trial.objects.create(selection="all")
     keys: dict[str, list[object]] = {
         **{name: [consumer.name] for name in ("broker-letters", "broker-letters-look", "broker-letters-replay")},
         "broker-letters-cancel": [consumer.name, going_back.pk],
@@ -71,6 +75,8 @@ def urls(db: None) -> dict[str, str]:
         "replay": [replay.pk],
         **{name: [replay.pk] for name in ACTIONS if name.startswith("replay-") and name != "replay-plan"},
         "dead-letter-edit": [letter.pk],
+        "trial": [trial.pk],
+        "trial-cancel": [trial.pk],
         "group": [letter.group_id],
         "group-tend": [letter.group_id],
     }
@@ -109,7 +115,9 @@ def test_each_action_needs_its_own_permission(
     assert Client().post(urls[name])["Location"].startswith("/admin/login/")
 
 
-@pytest.mark.parametrize("name", [name for name in ACTIONS if name not in {"replay-plan", "dead-letter-edit"}])
+@pytest.mark.parametrize(
+    "name", [name for name in ACTIONS if name not in {"replay-plan", "trial-plan", "dead-letter-edit"}]
+)
 def test_an_action_is_not_done_by_a_link(name: str, urls: dict[str, str], client: Client) -> None:
     assert client.get(urls[name]).status_code == 405
 
@@ -148,6 +156,7 @@ def test_what_is_not_allowed_is_seen_disabled_with_the_reason(
         ("replay", 7_777, "no replay 7777"),
         ("dead-letter-edit", uuid.UUID(int=7), "no such dead letter"),
         ("group", 7_777, "no failure group 7777"),
+        ("trial", 7_777, "no trial 7777"),
     ],
 )
 def test_what_is_not_there_is_said_in_our_shell(name: str, key: object, words: str, client: Client) -> None:

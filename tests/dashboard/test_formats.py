@@ -99,3 +99,10 @@ def test_a_split_bar_holds_its_parts_one_after_the_other() -> None:
     assert '<rect class="processed" x="0.0" width="125.0"' in bar
     assert '<rect class="failed" x="125.0" width="375.0"' in bar
     assert "width" in drawing.split_bar([("processed", 0)], 0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(None, formats.NONE), (0.0002, "<1 ms"), (0.0124, "12 ms"), (1.24, "1.2 s"), (75, "75.0 s")]
+)
+def test_how_long_a_call_took(seconds: float | None, words: str) -> None:
+    assert formats.took(seconds) == words

@@ -15,6 +15,7 @@ from django.db import connection
 
 from stompconsole.deadletters.replaying import ReplayEngine
 from stompconsole.delivery.sender import Senders
+from stompconsole.worker.supervisor import MakeSideTask
 from tests.deadletters.making import make_worker
 from tests.support.processes import ManagedProcess, start
 
@@ -24,7 +25,8 @@ END_TIMEOUT_S = 20.0
 class RunningEngine:
     """An engine in a thread with an event loop of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: MakeSideTask = ReplayEngine) -> None:
+        self._make = make
         self.worker = make_worker()
         self.senders = Senders()
         self.error: BaseException | None = None
@@ -58,7 +60,7 @@ class RunningEngine:
 
     async def _work(self) -> None:
         self._stop = asyncio.Event()
-        engine = ReplayEngine(self.worker.pk, "here:1", self.senders)
+        engine = self._make(self.worker.pk, "here:1", self.senders)
         self._nudge = engine.nudge
         self._ready.set()
         try:
@@ -72,8 +74,8 @@ def _close() -> None:
 
 
 @contextmanager
-def running_engine() -> Iterator[RunningEngine]:
-    engine = RunningEngine()
+def running_engine(make: MakeSideTask = ReplayEngine) -> Iterator[RunningEngine]:
+    engine = RunningEngine(make)
     try:
         yield engine
     finally:
@@ -89,7 +91,10 @@ def database_url() -> str:
     return f"postgres://{login}{values['HOST']}:{values['PORT']}/{values['NAME']}"
 
 
-def start_engine(worker_id: uuid.UUID, lease_s: float) -> ManagedProcess:
+def start_engine(
+    worker_id: uuid.UUID, lease_s: float, settings: str = "tests.settings", engine: str = "ReplayEngine"
+) -> ManagedProcess:
     """An engine in a process of its own."""
-    env = {"DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": database_url()}
-    return start([sys.executable, "-m", "tests.deadletters.engine_process", str(worker_id), str(lease_s)], env=env)
+    env = {"DJANGO_SETTINGS_MODULE": settings, "DATABASE_URL": database_url()}
+    command = [sys.executable, "-m", "tests.deadletters.engine_process", str(worker_id), str(lease_s), engine]
+    return start(command, env=env)

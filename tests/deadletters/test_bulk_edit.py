@@ -63,6 +63,21 @@ def test_each_is_sent_edited_and_the_originals_stay(wire: RunningDevBroker, cons
     assert operations.kept(replay.edits) == EDITS
 
 
+def test_redacted_parts_are_sent_as_they_came_beside_what_is_edited(wire: RunningDevBroker, consumer: Consumer) -> None:
+    Consumer.objects.update(redact="$.pin")
+    Captures(consumer).give((died(consumer=consumer.name, origin=consumer.destination), b'{"pin": "hunter2"}'))
+    replayed(list(DeadLetter.objects.all()))
+    assert [message.body for message in wire.messages(consumer.destination)] == [b'{"pin": "hunter2","sku": "A"}']
+
+
+def test_of_a_body_that_is_not_stored_nothing_can_be_edited_and_it_stays() -> None:
+    rows = make_dead_letters(make_consumer(), 1, body=b"", held="/queue/HELD.orders")
+    found = outlook(DeadLetter.objects.all(), EDITS)
+    assert (found.changed, found.left_out) == (0, 1)
+    assert "only its headers can be changed" in found.reasons[0].label
+    assert outlook(DeadLetter.objects.all(), EDITS[1:]).changed == len(rows)
+
+
 def test_what_comes_back_edited_leaves_the_original_with_the_edit(wire: RunningDevBroker, consumer: Consumer) -> None:
     (row,) = make_dead_letters(consumer, 1, body=b"{}", headers={"color": "red"})
     replay = replayed([row])

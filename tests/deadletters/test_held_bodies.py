@@ -15,14 +15,16 @@ from django.test import override_settings
 from stompconsole.deadletters import editing, exchange, held_replaying, holding, selection
 from stompconsole.deadletters.editing import Change
 from stompconsole.deadletters.outcomes import progress
+from stompconsole.deadletters.plans import Plan
+from stompconsole.deadletters.replay_rows import PORTION
 from stompconsole.delivery import envelope
 from stompconsole.delivery.specs import Codec, SubscriptionState, holding_destination
 from stompconsole.errors import WorkFailed
 from stompconsole.models import Consumer, DeadLetter, DeadLetterState, Failure, Replay, ReplayItem
 from tests.deadletters.capturing import capturing
 from tests.deadletters.dumping import dumped
-from tests.deadletters.engines import running_engine
-from tests.deadletters.making import Captures, died, make_consumer
+from tests.deadletters.engines import running_engine, start_engine
+from tests.deadletters.making import Captures, died, make_consumer, make_worker
 from tests.delivery.running import running, send, take_all
 from tests.support.brokers import TestBroker
 from tests.support.choosing import one_of_each_dialect
@@ -45,8 +47,9 @@ def dead(consumer: Consumer, bodies: list[Any], **fields: Any) -> list[DeadLette
     ids = []
     with capturing(consumer):
         for body in bodies:
-            quoting = fields if isinstance(body, bytes) else {}
-            headers = died(origin=consumer.destination, consumer=consumer.name, **quoting)
+            # Those that go to the end of the queue must stay there, whatever their priority.
+            more = fields if isinstance(body, bytes) else {"extra": {"priority": "9"}}
+            headers = died(origin=consumer.destination, consumer=consumer.name, **more)
             headers.pop("message-id")
             ids.append(uuid.UUID(headers[envelope.DEAD_LETTER_ID]))
             send(spec.broker, spec.dead_letters, [body], **headers)
@@ -266,3 +269,48 @@ def test_what_is_imported_is_never_sent_without_its_body() -> None:
     exchange.read([line], actor=None)
     back = DeadLetter.objects.get()
     assert (back.held, back.held_on) == ("/queue/HELD.orders", consumer.broker)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_in_a_pass_loses_nothing(devbroker: TestBroker, destination: str) -> None:
+    consumer = make_consumer(devbroker, destination=destination)
+    letters = bulk(consumer, 300)
+    wanted = letters[::3]
+    replay = selection.replay_selected([letter.pk for letter in wanted], actor=None, plan=Plan(rate=60.0)).replay
+    assert replay is not None
+    with start_engine(make_worker().pk, lease_s=2.0) as process:
+        process.wait_for_line("running", 30)
+        until(lambda: progress(replay).sent >= 20, 30, "it is in the middle of a pass")
+        process.kill()
+    assert progress(replay).sent < len(wanted)
+    with running_engine():
+        wait_done(replay)
+    assert progress(replay).sent == len(wanted)
+    sent = everything_in(consumer, destination)
+    left = everything_in(consumer, letters[0].held)
+    assert {*sent, *left} == set(range(300)), "none is lost"
+    assert len(set(sent)) == len(wanted)
+    assert len(sent) <= len(wanted) + PORTION, "what is repeated is what was not written down"
+
+
+def everything_in(consumer: Consumer, destination: str) -> list[int]:
+    """The numbers of all messages in a queue, taken out."""
+    broker = consumer.spec().broker
+    with running(broker, destination) as run:
+        send(broker, destination, [{"number": -1}])
+        until(lambda: {"number": -1} in run.seen.bodies, 20, "all have come")
+        return [body["number"] for body in run.seen.bodies if body["number"] >= 0]
+
+
+def test_a_worker_that_stops_in_a_pass_repeats_nothing(devbroker: TestBroker, destination: str) -> None:
+    consumer = make_consumer(devbroker, destination=destination)
+    letters = bulk(consumer, 150)
+    replay = selection.replay_selected([letter.pk for letter in letters], actor=None, plan=Plan(rate=60.0)).replay
+    assert replay is not None
+    with running_engine():
+        until(lambda: progress(replay).sent >= 20, 30, "it is in the middle of a pass")
+    assert progress(replay).sent < 150
+    with running_engine():
+        wait_done(replay)
+    assert sorted(everything_in(consumer, destination)) == list(range(150))
+    assert everything_in(consumer, letters[0].held) == []

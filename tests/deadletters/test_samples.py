@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.test import override_settings
 from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,6 +39,35 @@ def test_headers_and_json_are_stored_and_nothing_of_any_other_body() -> None:
     assert [row.headers["n"] for row in rows] == [str(each) for each in range(len(bodies))]
     assert {row.origin for row in rows} == {"/queue/orders"}
     assert "secret" not in json.dumps(list(rows.values("headers", "document", "origin")))
+
+
+@pytest.mark.django_db
+@override_settings(STOMPCONSOLE={"REDACT": ["x-token"]})
+def test_what_a_rule_names_is_not_in_a_sample() -> None:
+    consumer = make_consumer(redact="$.card.number")
+    body = b'{"card": {"number": "4111111111111111", "kind": "visa"}}'
+    samples.store({consumer.pk: [sample(body, **{"x-token": "hunter2", "n": "1"})]})
+    [row] = HandledSample.objects.all()
+    assert row.document["card"]["kind"] == "visa"
+    assert row.headers["n"] == "1"
+    kept = json.dumps([row.headers, row.document])
+    assert "4111" not in kept
+    assert "hunter2" not in kept
+
+
+@pytest.mark.django_db
+def test_with_a_rule_that_can_not_be_read_nothing_is_sampled() -> None:
+    samples.store({make_consumer(redact="$.[").pk: [sample()]})
+    assert not HandledSample.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("setting", "field"), [(False, True), (True, False)])
+def test_where_bodies_are_not_stored_samples_have_headers_alone(setting: bool, field: bool) -> None:
+    with override_settings(STOMPCONSOLE={"STORE_BODIES": setting}):
+        samples.store({make_consumer(store_body=field).pk: [sample(n="1")]})
+    [row] = HandledSample.objects.all()
+    assert (row.document, row.headers) == (None, {"n": "1"})
 
 
 @pytest.mark.django_db

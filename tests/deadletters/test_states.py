@@ -300,6 +300,7 @@ class Life(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @pytest.mark.django_db(transaction=True)
 def test_states_move_along_and_nothing_gets_stuck_whatever_happens_in_whatever_order() -> None:
     run_state_machine_as_test(

@@ -16,9 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stompconsole.deadletters import exchange
+from stompconsole.deadletters.trying.engine import TrialEngine
 from stompconsole.models import AuditEntry, Consumer, DeadLetter, Failure, FailureGroup, Replay
 from tests.deadletters.dumping import dumped
+from tests.deadletters.engines import running_engine
 from tests.deadletters.making import Captures, died, make_consumer, tallied
+from tests.deadletters.trials import allowed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -178,6 +181,7 @@ def test_any_json_is_read_or_told(value: Any) -> None:
     assert done.created or done.problems
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_some")
 def test_a_replay_from_a_shell_edits_what_it_sends() -> None:
     edits = ("--set-header", "fixed=yes", "--set-json", 'sku="A"', "--remove-json", "order", "--remove-header", "old")
@@ -229,3 +233,17 @@ def test_what_can_not_be_redacted_ends_the_command_with_an_error() -> None:
     Consumer.objects.update(redact="$.name")
     with override_settings(SECRET_KEY="another"), pytest.raises(CommandError, match="1 dead letters could not"):
         run("redact")
+
+
+@pytest.mark.usefixtures("_some")
+def test_handlers_are_tried_from_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    Consumer.objects.update(handler="tests.deadletters.tried.passes", codec="bytes")
+    with allowed(monkeypatch), running_engine(TrialEngine):
+        found = told("try", "--limit", "2", "--wait")
+        assert (found["state"], found["result"], len(found["items"])) == ("done", "2 of 2 would pass now.", 2)
+        assert "1 of 1 would pass now." in run("try", "--error-type", "KeyError", "--wait")
+        assert "a worker carries it out" in run("try")
+        with pytest.raises(CommandError, match="nothing to try"):
+            run("try", "--consumer", "nobody")
+    with pytest.raises(CommandError, match="TRY_HANDLERS"):
+        run("try")

@@ -35,6 +35,29 @@ def test_migrations_are_up_to_date() -> None:
     call_command("makemigrations", "--check", "--dry-run", verbosity=0)
 
 
+@pytest.mark.parametrize("url", ["", "http://{host}:15672", "https://rabbit.internal/mq", "http://[::1]:8161"])
+def test_usual_management_urls_are_accepted(broker: Broker, url: str) -> None:
+    broker.management_url = url
+    assert problems(broker) == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("rabbit:15672", "Give a URL"),
+        ("ftp://rabbit", "Give a URL"),
+        ("http://", "Give a URL"),
+        ("http://rabbit:port", "Give a URL"),
+        ("http://ra bbit", "Give a URL"),
+        ("http://guest:guest@rabbit:15672", "the login has fields of its own"),
+        ("http://rabbit:15672/?a=b", "Only scheme, host, port and path"),
+    ],
+)
+def test_management_urls_that_can_t_work_or_would_show_a_login_are_refused(broker: Broker, url: str, said: str) -> None:
+    broker.management_url = url
+    assert said in problems(broker)["management_url"][0]
+
+
 @pytest.mark.parametrize(
     "destination", ["/queue/orders", "/topic/prices", "/exchange/amq.topic/x", "/amq/queue/x", "orders", "/queue/été"]
 )

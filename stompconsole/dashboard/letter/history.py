@@ -11,9 +11,24 @@ from django.urls import reverse
 
 from stompconsole.audit import Action
 from stompconsole.deadletters import versions
-from stompconsole.models import AuditEntry, DeadLetter, DeadLetterState, Failure, ReplayItem, ReplayItemState
+from stompconsole.models import (
+    AuditEntry,
+    DeadLetter,
+    DeadLetterState,
+    Failure,
+    ReplayItem,
+    ReplayItemState,
+    TrialItemState,
+)
 
 MOST_ACTS = 20
+
+_TRIED: dict[str, str] = {
+    TrialItemState.PASSED: "it would pass",
+    TrialItemState.FAILED: "it would fail",
+    TrialItemState.TIMED_OUT: "the handler did not return in time",
+    TrialItemState.SKIPPED: "it can't be tried",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +43,14 @@ class Event:
 
 
 def history(letter: DeadLetter) -> list[Event]:
-    """Four queries, however long it is."""
+    """Five queries, however long it is."""
     failures = list(letter.failures.order_by("at"))
     items = list(letter.replay_items.select_related("replay", "replay__created_by"))
     events = [
         Event(at=letter.captured_at, what=f"captured from {letter.destination}"),
         *_deaths(letter, failures),
         *(event for item in items for event in _of_item(item)),
+        *_trials(letter),
         *_acts(letter),
     ]
     return sorted(events, key=lambda event: event.at, reverse=True)
@@ -68,6 +84,19 @@ def _of_item(item: ReplayItem) -> Iterator[Event]:
         yield Event(at=item.outcome_at, what="processed", href=href)
     if item.outcome_at and item.state == ReplayItemState.SKIPPED:
         yield Event(at=item.outcome_at, what="skipped", note=item.note, href=href)
+
+
+def _trials(letter: DeadLetter) -> Iterator[Event]:
+    items = letter.trial_items.select_related("trial", "trial__created_by").defer("output", "traceback")
+    for item in items.exclude(finished_at=None).order_by("-pk")[:MOST_ACTS]:
+        who = item.trial.created_by
+        yield Event(
+            at=item.finished_at or item.trial.created_at,
+            what=f"tried: {_TRIED[item.state]}",
+            by=f"by {who.get_username()}" if who else "",
+            note=f"{item.error_type}: {item.error_message}"[:200] if item.error_type else "",
+            href=f"{item.trial.get_absolute_url()}?item={item.pk}",
+        )
 
 
 def _acts(letter: DeadLetter) -> Iterator[Event]:

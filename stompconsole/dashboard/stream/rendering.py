@@ -9,7 +9,7 @@ from django.db import DatabaseError, connections
 from django.db.models import Q
 from django.utils import timezone
 
-from stompconsole.dashboard import consumer_page, overview, progress
+from stompconsole.dashboard import consumer_page, overview, progress, trials_page
 from stompconsole.dashboard.events import last_events
 from stompconsole.dashboard.letter import page as letter_page
 from stompconsole.dashboard.news import news
@@ -71,6 +71,8 @@ class _Tick:
                 render = _of_replays
             case Page.REPLAY:
                 render = _of_replay
+            case Page.TRIAL:
+                render = _of_trial
             case Page.WORKERS:
                 render = _of_workers
         return render(topic)
@@ -109,6 +111,10 @@ def _of_replay(topic: Topic) -> Fragments:
     row = Replay.objects.filter(pk=int(topic.subject)).first() if topic.subject.isdecimal() else None
     now = timezone.now()
     return {} if row is None else progress.fragments(progress.progress_of(row, now), now)
+
+
+def _of_trial(topic: Topic) -> Fragments:
+    return trials_page.of_topic(topic.subject)
 
 
 def _of_workers(_topic: Topic) -> Fragments:

@@ -22,6 +22,7 @@ class Page(enum.StrEnum):
     DEAD_LETTER = "dead-letter"
     REPLAYS = "replays"
     REPLAY = "replay"
+    TRIAL = "trial"
     WORKERS = "workers"
 
 

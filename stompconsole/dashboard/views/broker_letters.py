@@ -20,7 +20,7 @@ from stompconsole.deadletters.filters import Filters
 from stompconsole.metrics.queries import live
 from stompconsole.metrics.series import Window
 from stompconsole.metrics.spans import Span
-from stompconsole.models import Consumer
+from stompconsole.models import BrokerReplay, Consumer
 from stompconsole.models.names import validate_destination
 
 PAGE = "stompconsole:broker-letters"
@@ -89,7 +89,7 @@ def replay(request: HttpRequest, name: str) -> HttpResponse:
 def cancel(request: HttpRequest, name: str, pk: int) -> HttpResponse:
     """Move no more of them."""
     by = operator(request)
-    if not _consumer(name).broker_replays.filter(pk=pk).exists():
+    if not BrokerReplay.objects.filter(pk=pk, consumer__name=name).exists():
         raise Http404(f"There is no such replay of {name}.")
     if broker_letters.cancel_replay(pk, actor=by.user, remote_address=by.remote_address):
         messages.success(request, "It is cancelled: what has not been moved stays in the dead-letter queue.")

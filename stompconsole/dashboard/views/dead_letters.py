@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from stompconsole.conf import settings_now
-from stompconsole.dashboard import shell
+from stompconsole.dashboard import shell, trials_page
 from stompconsole.dashboard.access import console_view
 from stompconsole.dashboard.formdata import texts
 from stompconsole.dashboard.letter import bodies, schedule
@@ -113,6 +113,7 @@ def dead_letter(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "header_groups": grouped(letter.headers, letter.consumer.broker.kind if letter.consumer else ""),
         "state": schedule.state(letter, now),
         "history": letter_page.history_html(letter, now),
+        "try_lock": trials_page.lock(request),
         "undo_since": undo_possible_since(now),
         "now": now,
         **_place(letter, filters),

@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from stompconsole.dashboard import causes, groups_page, shell
+from stompconsole.dashboard import causes, groups_page, shell, trials_page
 from stompconsole.dashboard.access import TEND, console_view, operator
 from stompconsole.dashboard.formdata import moment_from, texts
 from stompconsole.dashboard.paging import NOT_IN_LISTS, SECRETS
@@ -74,6 +74,8 @@ def _group_page(request: HttpRequest, row: FailureGroup, problems: dict[str, str
         "before": causes.steps_before(row),
         "hours": groups_page.hours_html(row, now),
         "last_replay": groups_page.last_replay(row),
+        "last_trial": trials_page.last_trial(row),
+        "try_lock": trials_page.lock(request),
         "letters": filters.queryset().defer(*NOT_IN_LISTS)[:LETTERS_SHOWN],
         "filters": filters,
         "expected": Expected,

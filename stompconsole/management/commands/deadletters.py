@@ -1,4 +1,4 @@
-"""``deadletters list|show|groups|replay|discard|redact|export|import``: what the pages do, from a shell.
+"""``deadletters list|show|groups|try|replay|discard|redact|export|import|index``: what the pages do, from a shell.
 
 The same filters, the same audit, the name of the system's user as the actor. ``replay`` and ``discard`` count first and
 change nothing with ``--dry-run``; a replay is carried out by the workers.
@@ -29,6 +29,7 @@ from stompconsole.deadletters.filters import NONE, Filters, Preview, preview
 from stompconsole.deadletters.operations import Act
 from stompconsole.deadletters.outcomes import progress
 from stompconsole.deadletters.outlooks import Outlook, outlook
+from stompconsole.management import trying
 from stompconsole.management.redacting import Redacting
 from stompconsole.models import DeadLetter, DeadLetterState, Replay, ReplayState, postgres
 
@@ -44,7 +45,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         acts = parser.add_subparsers(
-            dest="act", required=True, metavar="list|show|groups|replay|discard|redact|export|import|index"
+            dest="act", required=True, metavar="list|show|groups|try|replay|discard|redact|export|import|index"
         )
         listing = acts.add_parser("list", help="Dead letters that match, newest first.")
         listing.add_argument("--limit", type=int, default=SHOWN)
@@ -53,6 +54,8 @@ class Command(BaseCommand):
         groups = acts.add_parser("groups", help="What is dead, in heaps, largest first.")
         groups.add_argument("--by", choices=[by.value for by in By], default=By.ERROR.value)
         groups.add_argument("--limit", type=int, default=SHOWN)
+        tried = acts.add_parser("try", help="Try today's handlers on a sample of what matches: nothing is kept of it.")
+        trying.add_arguments(tried)
         replay = acts.add_parser("replay", help="Have what matches sent again by the workers.")
         for name, words in _PLAN.items():
             replay.add_argument(f"--{name.replace('_', '-')}", default="", help=words)
@@ -67,12 +70,12 @@ class Command(BaseCommand):
         importing = acts.add_parser("import", help="Read NDJSON as export writes it; what is there is left alone.")
         importing.add_argument("file", help="Standard input when it is -.")
         acts.add_parser("index", help="Create the index for text search where PostgreSQL can have one.")
-        for chosen in (listing, groups, replay, discard, redacting, export):
+        for chosen in (listing, groups, tried, replay, discard, redacting, export):
             _add_filters(chosen)
         for changing in (replay, discard):
             changing.add_argument("--reason", default="")
             changing.add_argument("--dry-run", action="store_true", help="Say what it would touch, change nothing.")
-        for telling in (listing, show, groups, replay, discard, redacting, importing):
+        for telling in (listing, show, groups, tried, replay, discard, redacting, importing):
             telling.add_argument("--json", action="store_true", help="One JSON value on standard output.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -80,6 +83,7 @@ class Command(BaseCommand):
             "list": self._list,
             "show": self._show,
             "groups": self._groups,
+            "try": self._try,
             "replay": self._replay,
             "discard": self._discard,
             "redact": self._redact,
@@ -126,6 +130,15 @@ class Command(BaseCommand):
             return
         for heap in heaps:
             self.stdout.write(f"{heap.dead:>9,}  {heap.label or NONE}")
+
+    def _try(self, options: dict[str, Any]) -> None:
+        trial = trying.begin(_filters(options), options["limit"], _user())
+        if options["wait"]:
+            trying.wait(trial, self.stderr.write)
+        if options["json"]:
+            self._tell(trying.told(trial))
+        else:
+            self.stdout.write(trying.words(trial))
 
     def _replay(self, options: dict[str, Any]) -> None:
         typed = {name: options[name] for name in _PLAN}

@@ -33,7 +33,9 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         port = _port()
-        family = Family(Path(settings.VAR_DIR) / "demo", {**os.environ, "PYTHONUNBUFFERED": "1"})
+        # Its handlers do nothing that could not be done twice.
+        environment = {"STOMPCONSOLE_TRY_HANDLERS": "yes", **os.environ, "PYTHONUNBUFFERED": "1"}
+        family = Family(Path(settings.VAR_DIR) / "demo", environment)
         try:
             self._run(family, port, stop)
         finally:
