@@ -112,6 +112,9 @@ class Dialect:
     duplicate_id_header: ClassVar[str | None] = None
     """A SEND header that makes the broker drop a second SEND with the same value."""
 
+    usual_body_limit: ClassVar[int | None] = None
+    """Bytes of a body the broker takes unless its settings say otherwise; None where there is no limit to speak of."""
+
     silence: ClassVar[str] = "it may be blocked or full"
     """What a broker may have that goes on beating and confirms nothing."""
 

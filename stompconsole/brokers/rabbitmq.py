@@ -21,6 +21,8 @@ class RabbitMQ(Dialect):
     error_carries_receipt_id: ClassVar[bool] = False
     sending_declares: ClassVar[bool] = True
     durable_subscriptions: ClassVar[bool] = True
+    # max_frame_size of 3.13.7 and later; older ones take any size.
+    usual_body_limit: ClassVar[int | None] = 4 * 2**20
     silence: ClassVar[str] = "it may be in a memory or disk alarm"
     no_browse: ClassVar[str] = (
         "RabbitMQ shows no messages over STOMP without taking them; its management page can get some of them back into"

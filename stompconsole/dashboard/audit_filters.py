@@ -22,6 +22,7 @@ class AuditFilters:
     who: str = ""
     after: str = ""
     before: str = ""
+    replay: str = ""
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> AuditFilters:
@@ -34,6 +35,7 @@ class AuditFilters:
             "who": "who",
             "since": "after",
             "until": "before",
+            "replay": "replay",
         }
         return cls(**{field: query.get(name, "").strip()[:MAX_TEXT] for name, field in names.items()})
 
@@ -54,7 +56,8 @@ class AuditFilters:
     @property
     def problems(self) -> list[str]:
         """What can't be read, a sentence each."""
-        return [
+        replay = [f"replay {self.replay!r} is no number."] if self.replay and not _is_id(self.replay) else []
+        return replay + [
             f"{text!r} is no time: write 2026-11-23, 2026-11-23T14:00, or 90m, 24h, 7d back."
             for text, at in ((self.after, self.after_at), (self.before, self.before_at))
             if text and at is None
@@ -63,3 +66,7 @@ class AuditFilters:
 
 def _name(field: str) -> str:
     return {"after": "since", "before": "until"}.get(field, field)
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19

@@ -12,8 +12,8 @@ MAX_REASON = 200
 
 
 def texts(query: QueryDict) -> dict[str, str]:
-    """The last value of each name. NULs are taken out: databases refuse them. Of nothing else something is left: a filter
-    must not find everything."""
+    """The last value of each name. NULs are taken out: databases refuse them. Where there is nothing else something is
+    left: a filter must not find everything."""
     return {name: _without_nuls(str(query[name])) for name in query}
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ from stompconsole.dashboard.tabs import list_query
 from stompconsole.deadletters import counting
 from stompconsole.deadletters.counting import By, Heap, Heaps
 from stompconsole.deadletters.selection import Filters
-from stompconsole.models import DeadLetterState, FailureGroup, ReplayItem, ReplayItemState
+from stompconsole.models import DeadLetterState, FailureGroup, Replay, ReplayItem, ReplayItemState
 
 _WORDS = {
     By.ERROR: "error",
@@ -26,6 +27,9 @@ _WORDS = {
     By.WORKER: "worker",
     By.DAY: "day",
 }
+MOST_COUNTED = 10_000
+"""Messages of a replay up to which its outcomes are counted for a line."""
+
 _UNNAMED = {By.ORIGIN: "origin not known", By.WORKER: "no worker: dead-lettered by the broker"}
 
 
@@ -48,6 +52,7 @@ class Line:
     spark: SafeString | str
     fields: tuple[tuple[str, str], ...]
     snoozed: bool
+    last_replay: LastReplay | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,13 @@ class LastReplay:
     created_at: datetime
     href: str
     words: str
+
+
+def lines(heaps: Iterable[Heap], now: datetime) -> list[Line]:
+    """Heaps as lines of the page. Two queries more for what became of their last replays."""
+    found = list(heaps)
+    replays = last_replays([heap.group for heap in found if heap.group is not None])
+    return [replace(line(heap, now), last_replay=replays.get(heap.group.pk if heap.group else 0)) for heap in found]
 
 
 def line(heap: Heap, now: datetime) -> Line:
@@ -116,12 +128,27 @@ def _query(filters: Filters, by: By, page: int = 0) -> str:
 
 
 def last_replay(group: FailureGroup) -> LastReplay | None:
-    """How the last replay of this group went; one query when there was one."""
-    replay = group.last_replay
-    if replay is None:
-        return None
-    items = ReplayItem.objects.filter(replay=replay, group=group).order_by()
-    counts = dict(items.values_list("state").annotate(count=Count("pk")))
+    """How the last replay of this group went; two queries when there was one."""
+    return last_replays([group]).get(group.pk)
+
+
+def last_replays(groups: Sequence[FailureGroup]) -> dict[int, LastReplay]:
+    """How the last replay of each went, by group; those that had none are left out. Of a replay of very many only that
+    it was: counting them takes longer than a list may."""
+    replays = Replay.objects.in_bulk({group.last_replay_id for group in groups if group.last_replay_id is not None})
+    counted = {replay.pk for replay in replays.values() if replay.total <= MOST_COUNTED or len(groups) == 1}
+    items = ReplayItem.objects.filter(replay__in=counted, group__in=groups).order_by()
+    counts: dict[tuple[int, int | None], dict[str, int]] = defaultdict(dict)
+    for replay_id, group_id, state, count in items.values_list("replay", "group", "state").annotate(count=Count("pk")):
+        counts[replay_id, group_id][state] = count
+    return {
+        group.pk: _last(replay, counts[replay.pk, group.pk], replay.pk in counted)
+        for group in groups
+        if (replay := replays.get(group.last_replay_id or 0)) is not None
+    }
+
+
+def _last(replay: Replay, counts: Mapping[str, int], counted: bool) -> LastReplay:  # noqa: FBT001 - what was found out
     parts = [
         f"{formats.number(counts[state])} {word}"
         for state, word in (
@@ -133,10 +160,11 @@ def last_replay(group: FailureGroup) -> LastReplay | None:
         )
         if counts.get(state)
     ]
+    rest = "nothing of it is kept any more" if counted else f"{replay.state}, {formats.number(replay.total)} messages"
     return LastReplay(
         pk=replay.pk,
         state=replay.state,
         created_at=replay.created_at,
         href=replay.get_absolute_url(),
-        words=", ".join(parts) or "nothing of it is kept any more",
+        words=", ".join(parts) or rest,
     )

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from stompconsole.brokers.subscribing import TOPIC
-from stompconsole.deadletters import reach, searching
+from stompconsole.deadletters import obstacles, reach, searching
 from stompconsole.models import Consumer, DeadLetter, DeadLetterState, FailureGroup
 
 MAX_FILTER_CHARS = 200
@@ -130,7 +130,8 @@ class Group:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """What a choice amounts to. ``as_of`` and ``count`` go through the confirm form: they freeze what was counted.
-    ``to_everyone`` are topics of which every subscriber would get a replay."""
+    ``too_large`` is for the broker as it usually is; ``by_age`` how long ago they failed. ``to_everyone`` are topics of
+    which every subscriber would get a replay."""
 
     as_of: datetime
     count: int
@@ -140,6 +141,10 @@ class Preview:
     replayed_before: int
     without_origin: int
     without_consumer: int
+    replayed_often: int
+    paused: int
+    too_large: int
+    by_age: Mapping[str, int]
     to_everyone: tuple[str, ...] = ()
 
     @property
@@ -175,6 +180,7 @@ def _preview(rows: QuerySet[DeadLetter], as_of: datetime) -> Preview:
         replayed_before=Count("pk", filter=Q(replays__gt=0)),
         without_origin=Count("pk", filter=Q(origin="")),
         without_consumer=Count("pk", filter=Q(consumer__isnull=True)),
+        **obstacles.counts(as_of),
     )
     by_origin = _groups(rows, "origin")
     # Groups beyond those that are shown may be topics as well.
@@ -182,6 +188,7 @@ def _preview(rows: QuerySet[DeadLetter], as_of: datetime) -> Preview:
     return Preview(
         as_of=as_of,
         by_error=_groups(rows, "error_type"),
+        by_age=obstacles.by_age(counts),
         by_origin=by_origin,
         to_everyone=reach.reaching_everyone(rows) if topics else (),
         **counts,

@@ -65,6 +65,31 @@ def test_the_plan_says_what_it_holds_before_anything_is_done(client: Client) -> 
     assert Replay.objects.count() == 0
 
 
+def test_the_plan_says_what_may_stand_in_the_way(client: Client) -> None:
+    paused = rows.make_consumer(broker=rows.make_broker(kind="rabbitmq"), paused=True)
+    rows.make_letter(paused, replays=2, ago_s=7_200)
+    large = rows.make_letter(paused)
+    DeadLetter.objects.filter(pk=large.pk).update(body_size=5 * 2**20)
+    page = text(client.get(f"{PLAN}?scope=matching&text=keyerror"))
+    assert "Failed in the last hour 1 Failed in the last day 1 Oldest failed 2 h ago" in page
+    assert "Replayed before 1 More than once 1" in page
+    assert "Consumer is paused 2 Larger than usual limits 1" in page
+    assert "waits in its queue until that is resumed" in page
+    assert "1 message may be too large for the broker" in page
+    [link] = [a["href"] for a in elements(client.get(f"{PLAN}?scope=matching"), "a") if "replayed%3Ano" in a["href"]]
+    assert "Replay 1 message" in text(client.get(link.replace("&amp;", "&")))
+
+
+def test_the_result_leads_to_its_audit(client: Client) -> None:
+    replay = confirm(client, f"{PLAN}?id={rows.make_letter(rows.make_consumer()).pk}", reason="deployed")
+    assert replay is not None
+    href = f"/console/audit/?replay={replay.pk}"
+    assert elements(client.get(replay.get_absolute_url()), "a", href=href)
+    assert "replay created" in text(client.get(href))
+    assert "No entry matches" in text(client.get("/console/audit/?replay=99"))
+    assert "'x' is no number" in text(client.get("/console/audit/?replay=x"))
+
+
 def test_confirming_a_selection_makes_the_replay(client: Client) -> None:
     letters = [rows.make_letter(rows.make_consumer()) for _ in range(3)]
     replay = confirm(client, f"{PLAN}?id={letters[0].pk}&id={letters[1].pk}", reason="deployed\0")

@@ -52,6 +52,8 @@ def _entries(filters: AuditFilters) -> QuerySet[AuditEntry]:
             rows = rows.filter(**{lookup: at})
     if filters.problems:
         return rows.none()
+    if filters.replay:
+        rows = rows.filter(Q(target=f"replay {filters.replay}") | Q(data__replay=int(filters.replay)))
     found = Q()
     if filters.text:
         for field in ("action", "actor_name", "target", "detail"):

@@ -44,7 +44,7 @@ def groups(request: HttpRequest) -> HttpResponse:
         "choices": groups_page.choices(filters, by),
         "by": by,
         "filters": filters,
-        "lines": [groups_page.line(heap, now) for heap in found.rows],
+        "lines": groups_page.lines(found.rows, now),
         "pages": groups_page.pages(filters, by, number, found),
         "consumers": list(Consumer.objects.order_by("name").values_list("name", flat=True)),
         "now": now,

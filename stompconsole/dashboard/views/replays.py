@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -81,6 +82,7 @@ def _plan_page(
         "choice": choice,
         "preview": seen,
         "back": _list_of(choice),
+        "fresh": _without_replayed(choice) if seen.replayed_before and not edits else "",
         "typed": _offered(seen.count) if typed is None else typed,
         "problems": problems or ({"edits": " ".join(told.problems)} if told.problems else {}),
         "edits": edits,
@@ -121,6 +123,14 @@ def _planned(choice: Choice, confirmed: Confirmed, by: Operator, reason: str, pl
         remote_address=by.remote_address,
         plan=plan,
     )
+
+
+def _without_replayed(choice: Choice) -> str:
+    """The plan of the same less what was replayed before; "" where it can't be narrowed."""
+    if not choice.matching or "replayed:" in choice.filters.text:
+        return ""
+    narrowed = replace(choice, filters=replace(choice.filters, text=f"{choice.filters.text} replayed:no".strip()))
+    return f"{reverse('stompconsole:replay-plan')}?{narrowed.query_string()}"
 
 
 def _list_of(choice: Choice) -> str:

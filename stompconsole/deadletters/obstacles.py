@@ -1,0 +1,58 @@
+"""What may stand in the way of dead letters that are to be sent again, counted with the rest of a preview.
+
+Owns what a broker is taken to bear and how ages are told apart. Says nothing of what is certain: limits can be raised.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Q
+
+from stompconsole.models import Consumer
+
+AGES = {"last hour": timedelta(hours=1), "last day": timedelta(days=1), "last week": timedelta(days=7)}
+"""Upper bounds, youngest first; what is older than all is ``OLDER``."""
+
+OLDER = "before that"
+
+
+def counts(now: datetime) -> dict[str, Count]:
+    """Expressions for ``aggregate``: ``paused``, ``too_large``, ``replayed_often``, and one for each age."""
+    return {
+        "paused": _number(Q(consumer__in=list(Consumer.objects.filter(paused=True).values_list("pk", flat=True)))),
+        "too_large": _number(_too_large()),
+        "replayed_often": _number(Q(replays__gt=1)),
+        **{f"age_{place}": _number(within) for place, within in enumerate(_ages(now))},
+    }
+
+
+def by_age(counted: dict[str, int]) -> dict[str, int]:
+    """How many failed when, taken out of what ``counts`` has counted."""
+    labels = [*AGES, OLDER]
+    return {label: counted.pop(f"age_{place}") for place, label in enumerate(labels)}
+
+
+def _number(condition: Q) -> Count:
+    return Count("pk", filter=condition)
+
+
+def _ages(now: datetime) -> list[Q]:
+    bounds = [now - span for span in AGES.values()]
+    newer = [Q(failed_at__gte=bounds[0])]
+    between = [Q(failed_at__gte=low, failed_at__lt=high) for high, low in itertools.pairwise(bounds)]
+    return [*newer, *between, Q(failed_at__lt=bounds[-1])]
+
+
+def _too_large() -> Q:
+    """Bodies beyond what the broker of their consumer takes where nobody has raised it."""
+    by_limit: dict[int, list[int]] = defaultdict(list)
+    for consumer in Consumer.objects.select_related("broker"):
+        if (limit := consumer.broker.dialect().usual_body_limit) is not None:
+            by_limit[limit].append(consumer.pk)
+    found = Q(pk__in=[])
+    for limit, consumers in by_limit.items():
+        found |= Q(consumer__in=consumers, body_size__gt=limit)
+    return found
