@@ -1,4 +1,4 @@
-"""Handlers tried on PostgreSQL: what they write is rolled back there too, and what only a commit would find is found."""
+"""Handlers tried on PostgreSQL: what they write is rolled back there too, what only a commit would find is found."""
 
 from __future__ import annotations
 
