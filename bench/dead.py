@@ -78,9 +78,7 @@ def consumer(work: Workload) -> Consumer:
     """The row whose dead letters they are: it consumes ``target`` and captures ``queue``."""
     from stompconsole.models import Broker, Consumer
 
-    broker = Broker.objects.create(
-        name=NAME, host=work.host, port=work.port, user=work.user, password=work.password
-    )
+    broker = Broker.objects.create(name=NAME, host=work.host, port=work.port, user=work.user, password=work.password)
     row = Consumer(
         name=NAME,
         broker=broker,

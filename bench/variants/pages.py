@@ -58,7 +58,9 @@ def _pages(count: int) -> Mapping[str, Sequence[str]]:
 
     groups = list(FailureGroup.objects.order_by("pk").values_list("pk", flat=True))
     some = [number * (count // URLS) for number in range(URLS)]
-    ids = list(DeadLetter.objects.filter(message_id__in=[f"T_1@@session-{n}" for n in some]).values_list("pk", flat=True))
+    ids = list(
+        DeadLetter.objects.filter(message_id__in=[f"T_1@@session-{n}" for n in some]).values_list("pk", flat=True)
+    )
     consumers = [f"consumer-{number}" for number in range(letters.CONSUMERS)]
     lists = {
         "dead letters": [{"worker": f"web-{number % 4}:4121"} if number % 2 else {} for number in range(URLS)],

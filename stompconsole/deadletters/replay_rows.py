@@ -139,7 +139,8 @@ def portion(replay_id: int, after_item: int, without: Collection[str], most: int
     # Values, not rows of five tables: what else is in a dead letter is as large as its body, and is not sent.
     lines = ReplayItem.objects.filter(pk__in=chosen).order_by("pk").values_list(*_Item._fields)
     items = [_Item(*line) for line in lines]
-    consumers = Consumer.objects.select_related("broker").in_bulk({item.dead_letter__consumer_id for item in items})
+    wanted = {item.dead_letter__consumer_id for item in items} - {None}
+    consumers: dict[int | None, Consumer] = {**Consumer.objects.select_related("broker").in_bulk(wanted)}
     specs: dict[int, BrokerSpec] = {}
     for item in items:
         consumer = consumers.get(item.dead_letter__consumer_id)

@@ -44,7 +44,7 @@ class Asked:
         if self._note not in connection.execute_wrappers:
             connection.execute_wrappers.append(self._note)
 
-    def _note(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001
+    def _note(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         self.statements.append(sql)
         return execute(sql, params, many, context)
 
