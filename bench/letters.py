@@ -75,8 +75,8 @@ def fill(count: int) -> None:
             _insert(cursor, _letters(sql, first_consumer, first_group), sql, count, step)
             cursor.execute(
                 "INSERT INTO stompconsole_failure (id, dead_letter_id, at, error_type, error_message, traceback,"
-                f" handler, worker, attempts) SELECT {sql.new_id}, id, failed_at, error_type, error_message, traceback, handler,"
-                " worker, attempts FROM stompconsole_deadletter"
+                f" handler, worker, attempts) SELECT {sql.new_id}, id, failed_at, error_type, error_message, traceback,"
+                " handler, worker, attempts FROM stompconsole_deadletter"
             )
             cursor.execute(
                 "INSERT INTO stompconsole_grouphour (group_id, hour, count) SELECT group_id, hour, count(*) FROM ("

@@ -1,4 +1,4 @@
-"""The database connection of a capture: kept while batches are full, given back when they are not, replaced when lost."""
+"""The database connection of a capture: kept while batches are large, given back after small ones, replaced if lost."""
 
 from __future__ import annotations
 
