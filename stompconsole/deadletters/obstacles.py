@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db.models import Count, Q
@@ -20,10 +21,11 @@ OLDER = "before that"
 
 
 def counts(now: datetime) -> dict[str, Count]:
-    """Expressions for ``aggregate``: ``paused``, ``too_large``, ``replayed_often``, and one for each age."""
+    """Expressions for ``aggregate``: ``paused``, ``too_large``, ``replayed_often``, and one for each age. One query."""
+    consumers = list(Consumer.objects.select_related("broker"))
     return {
-        "paused": _number(Q(consumer__in=list(Consumer.objects.filter(paused=True).values_list("pk", flat=True)))),
-        "too_large": _number(_too_large()),
+        "paused": _number(Q(consumer__in=[consumer.pk for consumer in consumers if consumer.paused])),
+        "too_large": _number(_too_large(consumers)),
         "replayed_often": _number(Q(replays__gt=1)),
         **{f"age_{place}": _number(within) for place, within in enumerate(_ages(now))},
     }
@@ -46,13 +48,13 @@ def _ages(now: datetime) -> list[Q]:
     return [*newer, *between, Q(failed_at__lt=bounds[-1])]
 
 
-def _too_large() -> Q:
+def _too_large(consumers: Iterable[Consumer]) -> Q:
     """Bodies beyond what the broker of their consumer takes where nobody has raised it."""
     by_limit: dict[int, list[int]] = defaultdict(list)
-    for consumer in Consumer.objects.select_related("broker"):
+    for consumer in consumers:
         if (limit := consumer.broker.dialect().usual_body_limit) is not None:
             by_limit[limit].append(consumer.pk)
     found = Q(pk__in=[])
-    for limit, consumers in by_limit.items():
-        found |= Q(consumer__in=consumers, body_size__gt=limit)
+    for limit, ids in by_limit.items():
+        found |= Q(consumer__in=ids, body_size__gt=limit)
     return found
