@@ -94,7 +94,7 @@ def _hold(connection: BaseDatabaseWrapper, **_: Any) -> None:
     connection.execute_wrappers.append(_guard)
     # Should anything get out of the block after all, it is here that it ends.
     connection._commit = _no_commit  # type: ignore[attr-defined]  # noqa: SLF001
-    connection._set_autocommit = _no_autocommit  # type: ignore[method-assign]  # noqa: SLF001
+    connection._set_autocommit = _no_autocommit  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def _guard(execute: Callable[..., Any], sql: Any, params: Any, many: Any, context: Any) -> Any:
