@@ -1,8 +1,7 @@
 """``python -m bench``: the performance table, and the same as ``bench/results.json``.
 
 Each variant of a case runs in a process of its own, in turn, round after round, on each broker: machines are noisy, so
-medians of ratios taken within a round are what to read. Pages and plans need no broker: they are timed on
-each database.
+medians of ratios taken within a round are what to read. Pages and plans need no broker: they are timed by database.
 """
 
 from __future__ import annotations

@@ -72,11 +72,11 @@ def fill(count: int) -> None:
     with transaction.atomic():
         first_consumer, first_group = _owners()
         with connection.cursor() as cursor:
-            _insert(cursor, "stompconsole_deadletter", _letters(sql, first_consumer, first_group), sql, count, step)
+            _insert(cursor, _letters(sql, first_consumer, first_group), sql, count, step)
             cursor.execute(
-                "INSERT INTO stompconsole_failure (id, dead_letter_id, at, error_type, error_message, traceback, handler,"
-                f" worker, attempts) SELECT {sql.new_id}, id, failed_at, error_type, error_message, traceback, handler,"
-                " worker, attempts FROM stompconsole_deadletter"
+                "INSERT INTO stompconsole_failure (id, dead_letter_id, at, error_type, error_message, traceback,"
+                f" handler, worker, attempts) SELECT {sql.new_id}, id, failed_at, error_type, error_message, traceback,"
+                " handler, worker, attempts FROM stompconsole_deadletter"
             )
             cursor.execute(
                 "INSERT INTO stompconsole_grouphour (group_id, hour, count) SELECT group_id, hour, count(*) FROM ("
@@ -95,10 +95,10 @@ _HOUR = {
 }
 
 
-def _insert(cursor: Any, table: str, values: dict[str, str], sql: Sql, count: int, step: float) -> None:
+def _insert(cursor: Any, values: dict[str, str], sql: Sql, count: int, step: float) -> None:
     columns, selected = ", ".join(f'"{name}"' for name in values), ", ".join(values.values())
     source = sql.series.format(count=count)
-    statement = f"INSERT INTO {table} ({columns}) SELECT {selected} FROM {source}"
+    statement = f"INSERT INTO stompconsole_deadletter ({columns}) SELECT {selected} FROM {source}"
     cursor.execute(statement.replace("{step}", repr(step)).replace("%%", "%"))
 
 

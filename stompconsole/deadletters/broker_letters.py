@@ -17,7 +17,10 @@ from django.utils import timezone
 
 from stompconsole import audit
 from stompconsole.audit import Action
-from stompconsole.deadletters import storable
+from stompconsole.conf import settings_now
+from stompconsole.conf.redact import WrongRuleError
+from stompconsole.deadletters import sealing, storable
+from stompconsole.deadletters.redacting import Redactor
 from stompconsole.delivery import envelope
 from stompconsole.delivery.browsing import Browsed, Shown
 from stompconsole.delivery.returning import Errand, Going
@@ -31,6 +34,8 @@ SHOWN = 50
 
 MAX_BODY = 2_048
 """Bytes of a body that a look keeps."""
+
+NOT_STORED = b'(Bodies are not stored, nor shown here: STOMPCONSOLE["STORE_BODIES"].)'
 
 MAX_HEADER = 1_000
 FORGOTTEN_AFTER = timedelta(hours=1)
@@ -181,13 +186,20 @@ def take_browse() -> int | None:
 
 
 def write_browse(pk: int, browsed: Browsed) -> None:
-    """What was seen."""
-    state = ErrandState.FAILED if browsed.reason else ErrandState.DONE
+    """What was seen, less what redaction hides of this consumer's messages."""
+    consumer = Consumer.objects.filter(browses=pk).first()
+    messages, reason = [], browsed.reason
+    try:
+        redactor = sealing.redactor_of(consumer)
+        stores_body = settings_now().store_bodies and (consumer is None or consumer.store_body)
+        messages = [_message(each, redactor, stores_body=stores_body) for each in browsed.messages]
+    except WrongRuleError as error:
+        reason = f"What must not be shown can't be told: {error}"
     BrokerBrowse.objects.filter(pk=pk).update(
-        state=state,
+        state=ErrandState.FAILED if reason else ErrandState.DONE,
         done_at=Now(),
-        reason=storable.text(browsed.reason, MAX_NOTE),
-        messages=[_message(each) for each in browsed.messages],
+        reason=storable.text(reason, MAX_NOTE),
+        messages=messages,
         more=browsed.more,
     )
 
@@ -197,17 +209,20 @@ def purge() -> int:
     return BrokerBrowse.objects.filter(asked_at__lt=Now() - FORGOTTEN_AFTER).delete()[0]
 
 
-def _message(shown: Shown) -> dict[str, Any]:
-    ours = envelope.read(shown.headers)
-    start = shown.body[:MAX_BODY]
+def _message(shown: Shown, redactor: Redactor, *, stores_body: bool) -> dict[str, Any]:
+    quotes = redactor.hide(shown.headers, shown.body).quotes
+    headers = {name: quotes.taken_out_of(value) for name, value in redactor.headers(shown.headers).items()}
+    ours = envelope.read(headers)
+    body = redactor.body(shown.body) if stores_body else NOT_STORED
+    start = body[:MAX_BODY]
     return {
-        "headers": {name: value[:MAX_HEADER] for name, value in storable.headers(shown.headers).items()},
+        "headers": {name: value[:MAX_HEADER] for name, value in storable.headers(headers).items()},
         "origin": storable.text((ours.origin if ours else "") or shown.origin, 500),
         "error_type": storable.text(ours.error_type, 255) if ours else "",
         "error_message": storable.text(ours.error_message, MAX_HEADER) if ours else "",
         "failed_at": ours.failed_at.isoformat() if ours else "",
         "body": storable.text(start.decode(errors="replace")),
-        "cut": len(shown.body) > len(start),
+        "cut": len(body) > len(start),
         "size": len(shown.body),
     }
 

@@ -78,9 +78,9 @@ def _converter(field: models.Field[Any, Any], database: BaseDatabaseWrapper) -> 
     if isinstance(kind, models.JSONField):
         # As text: both databases read it themselves. None is NULL, as everywhere in rows.
         return lambda value: None if value is None else json.dumps(value)
-    if kind.choices:
+    if isinstance(kind, models.CharField) and kind.choices:
         # A member of an enum is not what it stands for to every driver.
-        return str
+        return lambda value: None if value is None else str(value)
     if isinstance(kind, _AS_THEY_ARE):
         return None
 

@@ -65,11 +65,9 @@ class Redactor:
     def __bool__(self) -> bool:
         return bool(self._rules)
 
-    def hide(
-        self, headers: Mapping[str, str], body: bytes, *, kept: Collection[str] = (), taken: Collection[str] = ()
-    ) -> Hidden:
-        """``kept`` are markers that stand for something already, and ``taken`` those that a new one may not be."""
-        markers = _Markers({*taken, *kept, *markers_in(headers, body)} if self._rules else ())
+    def hide(self, headers: Mapping[str, str], body: bytes, *, kept: Collection[str] = ()) -> Hidden:
+        """The message apart. ``kept`` are markers that stand for something already: they stay."""
+        markers = _Markers({*kept, *markers_in(headers, body)} if self._rules else ())
         quoted: list[str] = []
         shown, header_parts = dict(headers), dict[str, str]()
         for name, value in headers.items():

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 
 from stompconsole.delivery.disposition import Ack, DeadLetter, Disposition, Failure, TryAgain, TryLater
-from stompconsole.delivery.specs import AckMode, BreakerPolicy
+from stompconsole.delivery.specs import AckMode, BreakerPolicy, Quoting
 
 PAUSED = "paused by its breaker"
 """Words of every reason of an open breaker; pages know it by them."""
@@ -58,9 +58,13 @@ def outcome_of(disposition: Disposition) -> Outcome:
             return Outcome.FAILED
 
 
-def in_words(failure: Failure) -> str:
+def in_words(failure: Failure, quoting: Quoting) -> str:
     """``ValueError: no good``, in one short line."""
-    return " ".join(f"{failure.error_type}: {failure.message}".split())[:MAX_WORDS]
+    match quoting:
+        case Quoting.MESSAGE:
+            return " ".join(f"{failure.error_type}: {failure.message}".split())[:MAX_WORDS]
+        case Quoting.TYPE:
+            return failure.error_type[:MAX_WORDS]
 
 
 def why_never(mode: str, forgets: str) -> str:

@@ -123,7 +123,7 @@ class Gate:
         if isinstance(disposition, Ack):
             self._breaker.passed()
         elif outcome_of(disposition) is Outcome.FAILED and delivery.attempts <= delivery.attempts_before + 1:
-            self._breaker.failed(in_words(disposition.failure))
+            self._breaker.failed(in_words(disposition.failure, self._policy.quoting))
             if self._breaker.phase is Phase.OPEN:
                 self._told(f"breaker opened: {self._until()}")
         return None
@@ -136,7 +136,7 @@ class Gate:
         elif outcome_of(disposition) is Outcome.FAILED:
             if isinstance(disposition, TryAgain):
                 self._attempts = (self._key, delivery.attempts, delivery.first_failed_at)
-            self._breaker.failed(in_words(disposition.failure))
+            self._breaker.failed(in_words(disposition.failure, self._policy.quoting))
             self._told(f"breaker stays open: {self._until()}")
         elif self._held:
             self._try(self._held.popleft())

@@ -123,14 +123,23 @@ class RetryPolicy:
     parking: Parking | None = None
 
 
+class Quoting(enum.Enum):
+    """What may be said of an error where it is stored and no rule of redaction can look at it."""
+
+    MESSAGE = "its type and its message"
+    TYPE = "its type alone"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerPolicy:
     """When a subscription pauses itself: after ``in_a_row`` failures, or when more than ``percent`` of the last
-    messages failed; 0 is never. ``probe_s`` seconds later one message is tried; each time it fails that doubles."""
+    messages failed; 0 is never. ``probe_s`` seconds later one message is tried; each time it fails that doubles.
+    ``quoting`` is what its reason may say of the last failure."""
 
     in_a_row: int = 0
     percent: int = 0
     probe_s: float = DEFAULT_PROBE_S
+    quoting: Quoting = Quoting.MESSAGE
 
     @property
     def on(self) -> bool:

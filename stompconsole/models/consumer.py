@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from stompconsole.brokers import Dialect, Wanted
+from stompconsole.conf import settings_now
 from stompconsole.delivery.breaker import LONGEST_BACK_OFF_S, why_never
 from stompconsole.delivery.later import steps_of
 from stompconsole.delivery.specs import (
@@ -23,6 +24,7 @@ from stompconsole.delivery.specs import (
     ConsumerSpec,
     DeadLetterVia,
     Parking,
+    Quoting,
     RetryPolicy,
     dead_letter_destination,
     durable_name,
@@ -305,7 +307,10 @@ class Consumer(models.Model):
                 parking=None if self.cannot_park else Parking(steps_s=steps_of(self.retry_later)),
             ),
             breaker=BreakerPolicy(
-                in_a_row=self.breaker_in_a_row, percent=self.breaker_percent, probe_s=self.breaker_probe_s
+                in_a_row=self.breaker_in_a_row,
+                percent=self.breaker_percent,
+                probe_s=self.breaker_probe_s,
+                quoting=Quoting.TYPE if self.redact or settings_now().redact else Quoting.MESSAGE,
             ),
             dead_letter_destination=self.dead_letter_destination,
             correlation_id_required=self.correlation_id_required,

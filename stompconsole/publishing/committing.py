@@ -14,7 +14,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import BrokerError, ConfigurationError
-from stompconsole.publishing import withholding
 from stompconsole.publishing.brokers import broker_spec
 from stompconsole.publishing.messages import Message
 from stompconsole.publishing.pipelining import Outgoing, Pipeline, counting
@@ -31,9 +30,6 @@ def wait_for_commit(outgoing: Outgoing, using: str | None) -> bool:
     Raises ConfigurationError where transactions are managed by hand: nobody says then when one commits.
     """
     connection = transaction.get_connection(using)
-    if withholding.is_withheld():
-        # Where handlers are tried a connection is in a transaction from its birth on: it has to be born for that.
-        connection.ensure_connection()
     if connection.in_atomic_block:
         transaction.on_commit(_Hook(outgoing, _hook_before(connection)), using=using)
         return True

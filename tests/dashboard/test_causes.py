@@ -169,7 +169,7 @@ def test_what_happened_just_before_is_told_and_else_that_nothing_is_known(client
     )
     AuditEntry.objects.update(at=group.first_failed_at - timedelta(minutes=3))
     found = page(client, group)
-    assert "3 min before The definition of orders was edited by ada : handler changed from a to b" in found
+    assert "3 min before The definition of orders was edited by ada: handler changed from a to b" in found
 
 
 def test_the_period_and_the_states_of_a_large_group_are_covered_by_its_sample(client: Client) -> None:
@@ -179,7 +179,9 @@ def test_the_period_and_the_states_of_a_large_group_are_covered_by_its_sample(cl
     now = timezone.now()
     for step, state in enumerate([DeadLetterState.DEAD] * 8 + [DeadLetterState.DISCARDED] * 2):
         at = now - timedelta(hours=10 - step)
-        make_dead_letters(orders, 100, group=group, state=state, failed_at=at, day=at.date(), document={"step": step})
+        make_dead_letters(
+            orders, 100, group=group, state=state, failed_at=at, day=at.date(), body=json.dumps({"step": step}).encode()
+        )
     group.first_failed_at = now - timedelta(hours=10)
     group.last_failed_at = now
     counts = {DeadLetterState.DEAD: 801, DeadLetterState.DISCARDED: 200}

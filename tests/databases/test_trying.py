@@ -1,4 +1,4 @@
-"""Handlers tried on PostgreSQL: what they write is rolled back there too, and what only a commit would find is found."""
+"""Handlers tried on PostgreSQL: what they write is rolled back there too, what only a commit would find is found."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("postgres_rows")]
 
 def test_what_a_handler_writes_is_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
     with allowed(monkeypatch):
-        found = tried("writes", "writes_durably", "writes_in_a_thread", "writes_async", "commits")
+        found = tried("writes", "writes_in_bulk", "writes_durably", "writes_in_a_thread", "writes_async", "commits")
     passed = {name for name, each in found.items() if each.state is TrialItemState.PASSED}
-    assert passed == {"writes", "writes_durably", "writes_in_a_thread", "writes_async"}
+    assert passed == {"writes", "writes_in_bulk", "writes_durably", "writes_in_a_thread", "writes_async"}
     assert found["commits"].state is TrialItemState.SKIPPED
     assert not Broker.objects.filter(name="written").exists()
 

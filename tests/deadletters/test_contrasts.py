@@ -60,7 +60,9 @@ def test_headers_origin_and_bodies_that_are_no_json_are_told() -> None:
     )
     assert "the body is not JSON: 30 of 30 here, 0 of 100 handled" in told(bad(document=None), good)
     assert "the body is empty: 30 of 30 here, 0 of 100 handled" in told(bad(document=None, size=0), good)
-    assert "the body is a list, not an object: 30 of 30 here, 0 of 100 handled" in told(bad(document=[1]), good)
+    assert "the body is a list, not an object: 30 of 30 here, 0 of 100 handled" in told(
+        bad(document=[1], headers={"tenant": "a", "trace": "1"}), good
+    )
 
 
 def test_what_lacks_in_one_item_of_a_list_is_missing() -> None:

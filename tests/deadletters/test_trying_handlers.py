@@ -72,7 +72,7 @@ def test_it_gets_what_a_replay_would_give_it() -> None:
 
 
 def test_what_a_handler_writes_is_never_committed_however_it_writes() -> None:
-    found = tried("writes", "writes_durably", "writes_in_a_thread", "writes_async")
+    found = tried("writes", "writes_in_bulk", "writes_durably", "writes_in_a_thread", "writes_async")
     assert {name: (each.state, each.error_message) for name, each in found.items()} == dict.fromkeys(
         found, (TrialItemState.PASSED, "")
     )

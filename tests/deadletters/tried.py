@@ -74,6 +74,13 @@ def writes(payload: Payload) -> None:
     print("sees", Broker.objects.filter(name="written").count())
 
 
+def writes_in_bulk(payload: Payload) -> None:
+    """The first thing it does is a block without a savepoint of its own."""
+    Broker.objects.bulk_create([Broker(name="written")])
+    Broker.objects.create(name="written too")
+    Broker.objects.filter(name="written too").delete()
+
+
 def writes_durably(payload: Payload) -> None:
     with transaction.atomic(durable=True):
         Broker.objects.create(name="written")

@@ -19,7 +19,7 @@ from stompconsole.delivery.breaker import (
 )
 from stompconsole.delivery.disposition import ACK, Disposition, Failure, failure_of
 from stompconsole.delivery.retry import decide
-from stompconsole.delivery.specs import AckMode, BreakerPolicy, RetryPolicy
+from stompconsole.delivery.specs import AckMode, BreakerPolicy, Quoting, RetryPolicy
 from stompconsole.errors import Reject, Retry
 
 WRONG = "ValueError: wrong"
@@ -146,8 +146,12 @@ def test_what_a_handler_rejects_says_nothing_and_every_other_exception_is_a_fail
 
 
 def test_a_failure_reads_as_one_short_line() -> None:
-    assert in_words(failure_of(ValueError("a\n  b"))) == "ValueError: a b"
-    assert len(in_words(Failure(error_type="E", message="x" * 1000))) == 200
+    assert in_words(failure_of(ValueError("a\n  b")), Quoting.MESSAGE) == "ValueError: a b"
+    assert len(in_words(Failure(error_type="E", message="x" * 1000), Quoting.MESSAGE)) == 200
+
+
+def test_where_redaction_has_rules_it_reads_as_its_type_alone() -> None:
+    assert in_words(failure_of(ValueError("pin hunter2")), Quoting.TYPE) == "ValueError"
 
 
 def test_a_subscription_that_can_give_nothing_back_can_have_none() -> None:

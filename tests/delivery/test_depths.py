@@ -89,11 +89,3 @@ def test_the_management_url_follows_the_host_in_use(rabbitmq: TestBroker) -> Non
     place = Management(url=f"http://{{host}}:{port}", user=rabbitmq.user, password=rabbitmq.password)
     found = depths.read(replace(question(rabbitmq, "/queue/none.such"), management=place))
     assert next(iter(found.values())).waiting == 0
-
-
-def test_activemq_without_the_plugin_says_what_it_takes_and_is_left_alone(devbroker: TestBroker) -> None:
-    # A broker that has no such plugin keeps the question as a message, as ActiveMQ does.
-    spec = devbroker.broker_spec(kind="activemq")
-    found = depths.read(question(devbroker, "/queue/a", spec=spec))
-    reason = next(iter(found.values())).reason
-    assert "statistics plugin" in reason or "temp-queue" in reason

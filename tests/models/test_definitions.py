@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
+from django.test import override_settings
 from django.utils import timezone
 
-from stompconsole.delivery.specs import consume_spec
+from stompconsole.delivery.specs import Quoting, consume_spec
 from stompconsole.models import AckMode, Broker, Codec, Consumer, Subscription
 
 pytestmark = pytest.mark.django_db
@@ -180,3 +181,10 @@ def test_what_a_row_wants_of_the_broker_is_what_its_subscription_asks_for(
         broker, destination=destination, client_id=client_id, durable=durable, exclusive=True, ack_mode="client"
     )
     assert row.wanted == consume_spec(row.spec()).wanted
+
+
+@pytest.mark.parametrize(("rules", "setting"), [("$.pin", []), ("", ["x-token"])])
+def test_where_redaction_has_rules_a_breaker_quotes_no_error(broker: Broker, rules: str, setting: list[str]) -> None:
+    assert consumer(broker).spec().breaker.quoting is Quoting.MESSAGE
+    with override_settings(STOMPCONSOLE={"REDACT": setting}):
+        assert consumer(broker, redact=rules).spec().breaker.quoting is Quoting.TYPE

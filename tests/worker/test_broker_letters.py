@@ -211,6 +211,38 @@ def test_a_look_keeps_the_start_of_bodies_and_what_killed_each() -> None:
     assert broker_letters.purge() == 1
 
 
+def test_a_look_keeps_nothing_that_redaction_hides() -> None:
+    consumer = rows.make_consumer(capture=False, redact="$.pin\nx-token")
+    broker_letters.ask_browse(consumer, actor=None)
+    pk = broker_letters.take_browse()
+    assert pk is not None
+    headers = {
+        "stompconsole-dead-letter-id": "d",
+        "stompconsole-failure-id": "f",
+        "stompconsole-error-message": "no such pin: hunter2",
+        "x-token": "sesame-4711",
+    }
+    shown = Shown(headers=headers, origin="/queue/b", body=b'{"pin": "hunter2", "order": 1}')
+    broker_letters.write_browse(pk, Browsed(messages=[shown]))
+    [message] = BrokerBrowse.objects.get().messages
+    assert message["error_message"] == "no such pin: [redacted]"
+    assert '"order": 1' in message["body"]
+    assert "hunter2" not in str(message)
+    assert "sesame" not in str(message)
+
+
+@pytest.mark.parametrize(("setting", "field"), [(False, True), (True, False)])
+def test_a_look_keeps_no_body_that_is_not_to_be_stored(setting: bool, field: bool) -> None:
+    broker_letters.ask_browse(rows.make_consumer(capture=False, store_body=field), actor=None)
+    pk = broker_letters.take_browse()
+    assert pk is not None
+    with override_settings(STOMPCONSOLE={"STORE_BODIES": setting}):
+        broker_letters.write_browse(pk, Browsed(messages=[Shown(headers={}, origin="", body=b"secret")]))
+    [message] = BrokerBrowse.objects.get().messages
+    assert message["size"] == 6
+    assert "secret" not in str(message)
+
+
 def test_a_look_whose_worker_is_gone_is_begun_again() -> None:
     broker_letters.ask_browse(rows.make_consumer(capture=False), actor=None)
     pk = broker_letters.take_browse()

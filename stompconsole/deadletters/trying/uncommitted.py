@@ -42,15 +42,15 @@ _refused = _Refused()
 def never_commit() -> None:
     """From now on no connection of this process commits anything."""
     connections.close_all()
-    create = connections.create_connection
-    connections.create_connection = lambda alias: _unborn(create(alias))  # type: ignore[method-assign]
     for connection in connections.all():
-        _unborn(connection)
         if connection.vendor == "sqlite":
             # A handler that reads and then writes would else fail whenever anybody has written in between, and only
             # because of the transaction around it.
             connections.settings[connection.alias].setdefault("OPTIONS", {})["transaction_mode"] = "IMMEDIATE"
+        del connections[connection.alias]
     connection_created.connect(_hold, weak=False, dispatch_uid="stompconsole.trying")
+    create = connections.create_connection
+    connections.create_connection = lambda alias: _born(create(alias))  # type: ignore[method-assign]
 
 
 def refusals() -> list[str]:
@@ -74,9 +74,12 @@ def conclude() -> Iterator[str]:
             yield f"{calls} to be called on commit (transaction.on_commit), and not called."
 
 
-def _unborn(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
-    # on_commit() looks before it connects: it must find a transaction already.
-    connection.in_atomic_block = True
+def _born(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+    """Connected when it is first looked at: ``atomic`` and ``on_commit`` look whether there is a transaction before
+    they connect, and a block that was entered before would commit."""
+    # Known before it connects: whoever hears of a new connection may ask for it by its name.
+    connections[connection.alias] = connection
+    connection.ensure_connection()
     return connection
 
 
@@ -89,6 +92,9 @@ def _hold(connection: BaseDatabaseWrapper, **_: Any) -> None:
     connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
     connection.in_atomic_block = True
     connection.execute_wrappers.append(_guard)
+    # Should anything get out of the block after all, it is here that it ends.
+    connection._commit = _no_commit  # type: ignore[attr-defined]  # noqa: SLF001
+    connection._set_autocommit = _no_autocommit  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def _guard(execute: Callable[..., Any], sql: Any, params: Any, many: Any, context: Any) -> Any:
@@ -96,6 +102,15 @@ def _guard(execute: Callable[..., Any], sql: Any, params: Any, many: Any, contex
     if found is not None:
         _refuse(f"The handler runs {found[1].upper()} by itself, which could not be rolled back.")
     return execute(sql, params, many, context)
+
+
+def _no_commit() -> None:
+    _refuse("The handler commits by itself, which could not be rolled back.")
+
+
+def _no_autocommit(autocommit: bool) -> None:  # noqa: FBT001 - as Django calls it
+    if autocommit:
+        _refuse("The handler ends its transaction by itself, which could not be rolled back.")
 
 
 def _refuse(why: str) -> None:
