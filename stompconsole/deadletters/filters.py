@@ -154,7 +154,7 @@ class Preview:
 
 
 def preview(filters: Filters, state: DeadLetterState = DeadLetterState.DEAD) -> Preview:
-    """Count what an act on all that match and are in ``state`` would touch, now. Four queries, and another one for
+    """Count what an act on all that match and are in ``state`` would touch, now. A few queries, and another one for
     topics."""
     as_of = timezone.now()
     return _preview(filters.frozen(as_of, state), as_of)

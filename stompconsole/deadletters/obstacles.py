@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Q
 
-from stompconsole.models import Consumer
+from stompconsole.models import Broker, Consumer
 
 AGES = {"last hour": timedelta(hours=1), "last day": timedelta(days=1), "last week": timedelta(days=7)}
 """Upper bounds, youngest first; what is older than all is ``OLDER``."""
@@ -21,7 +21,7 @@ OLDER = "before that"
 
 
 def counts(now: datetime) -> dict[str, Count]:
-    """Expressions for ``aggregate``: ``paused``, ``too_large``, ``replayed_often``, and one for each age. One query."""
+    """Expressions for ``aggregate``: ``paused``, ``too_large``, ``replayed_often``, and one for each age."""
     consumers = list(Consumer.objects.select_related("broker"))
     return {
         "paused": _number(Q(consumer__in=[consumer.pk for consumer in consumers if consumer.paused])),
@@ -50,11 +50,12 @@ def _ages(now: datetime) -> list[Q]:
 
 def _too_large(consumers: Iterable[Consumer]) -> Q:
     """Bodies beyond what the broker of their consumer takes where nobody has raised it."""
-    by_limit: dict[int, list[int]] = defaultdict(list)
+    of_broker: dict[Broker, list[int]] = defaultdict(list)
     for consumer in consumers:
-        if (limit := consumer.broker.dialect().usual_body_limit) is not None:
-            by_limit[limit].append(consumer.pk)
+        of_broker[consumer.broker].append(consumer.pk)
     found = Q(pk__in=[])
-    for limit, ids in by_limit.items():
-        found |= Q(consumer__in=ids, body_size__gt=limit)
+    for broker, ids in of_broker.items():
+        # Asked once for each broker: it may have to look up its greeting.
+        if (limit := broker.dialect().usual_body_limit) is not None:
+            found |= Q(consumer__in=ids, body_size__gt=limit)
     return found

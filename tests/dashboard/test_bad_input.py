@@ -163,7 +163,7 @@ def test_json_no_database_takes(client: Client, wire: RunningDevBroker, consumer
 
 
 def test_a_body_of_many_levels_stays_a_page(client: Client, consumer: Consumer) -> None:
-    body = b"[" * 600 + b",".join(b"1" for _ in range(100_000)) + b"]" * 600
+    body = b"[" * 600 + b",".join(b"1" for _ in range(30_000)) + b"]" * 600
     walk(client, stored(consumer, died(consumer=consumer.name), body))
 
 
@@ -172,7 +172,7 @@ def test_an_edit_among_many_lines_that_repeat_is_shown_at_once(client: Client, c
     letter = stored(consumer, died(consumer=consumer.name), f"[{','.join(lines)}]".encode())
     lines[5], lines[-5] = '"first"', '"last"'
     page = client.post(f"{letter.get_absolute_url()}edit/", {"body": f"[{','.join(lines)}]"})
-    assert '+ "first"' in text(page).replace("  ", " ")
+    assert '+ "first"' in " ".join(text(page).split())
 
 
 def test_markup_in_every_shown_field(client: Client, wire: RunningDevBroker, consumer: Consumer) -> None:

@@ -18,7 +18,7 @@ from stompconsole.dashboard import formats
 HEX_BYTES = 16 * 1024
 """Of a binary body so much is shown: a thousand lines."""
 
-MAX_INDENT = 40
+MAX_INDENT = 16
 """Levels that are indented: of a body of many, deeper and deeper, blanks would be nearly all of it."""
 
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')

@@ -43,9 +43,21 @@ def _compared(before: list[str], after: list[str]) -> Iterator[str]:
     end = max(0, last - CONTEXT)
     one, other = before[start : len(before) - end], after[start : len(after) - end]
     if max(len(one), len(other)) > MOST_COMPARED:
-        yield from (*(f"-{text}" for text in one), *(f"+{text}" for text in other))
+        yield from _in_place(one, other)
         return
     yield from list(difflib.unified_diff(one, other, n=CONTEXT, lineterm=""))[2:]
+
+
+def _in_place(one: list[str], other: list[str]) -> Iterator[str]:
+    """Of many lines: line by line where there are as many as before, else all of them."""
+    if len(one) != len(other):
+        yield from (*(f"-{text}" for text in one), *(f"+{text}" for text in other))
+        return
+    last = -1
+    for at, (before, after) in enumerate(zip(one, other, strict=True)):
+        if before != after:
+            yield from (*(["@"] if at > last + 1 else []), f"-{before}", f"+{after}")
+            last = at
 
 
 def _shared(one: list[str], other: list[str]) -> int:
