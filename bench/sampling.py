@@ -87,7 +87,9 @@ def main() -> None:
     django.setup()
     count, rounds = (*map(int, sys.argv[1:]), 20_000, 9)[:2]
     without, with_one, ratio = compare(count, rounds)
-    print(f"without {without:,.0f}/s, with a sampler {with_one:,.0f}/s, ratio {ratio:.3f}, {rounds} rounds of {count:,}")
+    print(
+        f"without {without:,.0f}/s, with a sampler {with_one:,.0f}/s, ratio {ratio:.3f}, {rounds} rounds of {count:,}"
+    )
 
 
 if __name__ == "__main__":
