@@ -172,12 +172,17 @@ def _bits(indexes: Iterable[int]) -> int:
     return found
 
 
+def _is_there(feature: Feature) -> bool:
+    return feature[0] is Kind.PATH_PRESENT
+
+
 def _rows(ours: _Heap, theirs: _Heap) -> dict[Feature, _Rows]:
     """Every feature that could tell them apart."""
     frequent = ours.frequent()
     either = frequent | theirs.frequent()
     here, there = ours.rows_of(either), theirs.rows_of(either)
-    rows = {feature: _Rows(here[feature], there[feature]) for feature in frequent}
+    # That a list has items is told by what they are.
+    rows = {each: _Rows(here[each], there[each]) for each in frequent if not _is_there(each) or each[1][-1:] != (ITEM,)}
     for feature in either:
         kind, subject, _ = feature
         if kind is Kind.HEADER_PRESENT:
@@ -242,4 +247,4 @@ def _implies(known: Contrast, known_rows: _Rows, other: Contrast, rows: _Rows) -
     """Whether one that is told says it already: the same place or one above it, no fewer here, no more there."""
     same = known.kind.of_json == other.kind.of_json and other.subject[: len(known.subject)] == known.subject
     fewer_here = rows.here & ~known_rows.here == 0
-    return bool(known.subject) and same and fewer_here and known_rows.there & ~rows.there == 0
+    return bool(known.subject or known.kind.of_json) and same and fewer_here and known_rows.there & ~rows.there == 0
