@@ -24,8 +24,8 @@ from stompconsole.deadletters.storable import SEPARATOR
 from stompconsole.models import DeadLetter, postgres
 
 SCANS_TEXT = (
-    "Text is searched row by row here, which takes long among many: the extension pg_trgm is not there."
-    f" A superuser runs {postgres.EXTENSION}; then: manage.py deadletters index"
+    "Text is searched row by row here, which takes long among many: there is no index for it."
+    " It is made by: manage.py deadletters index"
 )
 NO_BODIES = 'Bodies are not stored (STOMPCONSOLE["STORE_BODIES"]): body: and json: find none captured since.'
 TERMS = ("header", "json", "error", "body", "id", "attempts", "replayed")

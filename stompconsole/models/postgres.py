@@ -1,7 +1,8 @@
 """What PostgreSQL has beyond what models can say: indexes for searching, and an audit that can't be rewritten.
 
-Run by migrations, each safe to repeat; does nothing on other databases. The index for text needs the extension pg_trgm:
-where it neither is nor can be created, text is searched row by row, and ``scans_text`` says so.
+Run by migrations, each safe to repeat; does nothing on other databases. The index for text needs the extension pg_trgm
+and costs whoever captures: it is made where the extension is there, or on demand. Without it text is searched row by
+row, and ``scans_text`` says so.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def create_search_indexes(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
     with connection.cursor() as cursor:
         for name, column in _JSON.items():
             cursor.execute(_CREATE.format(how="", name=name, what=f"{column} jsonb_path_ops"))
-        if _has_trigrams(connection):
+        cursor.execute("SELECT FROM pg_extension WHERE extname = 'pg_trgm'")
+        if cursor.fetchone() is not None:
             cursor.execute(_CREATE.format(how="", name=TEXT_INDEX, what=_TEXT))
 
 
@@ -84,7 +86,7 @@ def index_text(connection: BaseDatabaseWrapper) -> str:
     """Create the index for text while everything goes on; why not, in words, empty when it is there."""
     if connection.vendor != "postgresql":
         return f"{connection.display_name} has no index for text: it is searched row by row."
-    if not _has_trigrams(connection):
+    if not _got_trigrams(connection):
         return f"The extension pg_trgm is not there, and this user may not create it: a superuser runs {EXTENSION};"
     with connection.cursor() as cursor:
         if scans_text(connection):
@@ -94,7 +96,7 @@ def index_text(connection: BaseDatabaseWrapper) -> str:
     return ""
 
 
-def _has_trigrams(connection: BaseDatabaseWrapper) -> bool:
+def _got_trigrams(connection: BaseDatabaseWrapper) -> bool:
     try:
         # A savepoint: PostgreSQL goes on after an error in nothing else.
         with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
