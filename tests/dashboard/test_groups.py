@@ -89,6 +89,8 @@ def test_a_replay_of_a_group_sends_that_group_and_is_shown_on_its_page(client: C
     assert re.search(r"last replay .{1,20}: 1 to send", text(client.get(f"{URL}{group.pk}/")))
     rows.make_letter(orders)
     assert "last replay 1 to send" in text(client.get(URL))
+    again = client.get("/console/replays/new/", {"scope": "matching", "group": str(group.pk)})
+    assert re.search(r"The last replay of this group, .{1,20}: 1 to send\.", text(again))
 
 
 def test_what_is_known_is_kept_and_shown_and_audited(client: Client, operator: User) -> None:

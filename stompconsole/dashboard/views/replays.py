@@ -16,6 +16,7 @@ from stompconsole.dashboard import formats, progress, shell
 from stompconsole.dashboard.access import EDIT, REPLAY, Operator, console_view, operator
 from stompconsole.dashboard.choice import Choice, Confirmed
 from stompconsole.dashboard.formdata import reason_in, texts
+from stompconsole.dashboard.groups_page import LastReplay, last_replay
 from stompconsole.dashboard.links import back
 from stompconsole.dashboard.paging import page_of
 from stompconsole.dashboard.stream.topics import Page, Topic
@@ -23,7 +24,7 @@ from stompconsole.dashboard.tabs import list_query
 from stompconsole.deadletters import counting, operations, plans
 from stompconsole.deadletters.plans import Plan
 from stompconsole.deadletters.selection import Filters, Planned, replay_matching, replay_selected
-from stompconsole.models import DeadLetterState, Replay
+from stompconsole.models import DeadLetterState, FailureGroup, Replay
 
 LIST = "stompconsole:dead-letters"
 PAGE_SIZE = 20
@@ -83,6 +84,7 @@ def _plan_page(
         "preview": seen,
         "back": _list_of(choice),
         "fresh": _without_replayed(choice) if seen.replayed_before and not edits else "",
+        "last_replay": _last_of_group(choice),
         "typed": _offered(seen.count) if typed is None else typed,
         "problems": problems or ({"edits": " ".join(told.problems)} if told.problems else {}),
         "edits": edits,
@@ -131,6 +133,14 @@ def _without_replayed(choice: Choice) -> str:
         return ""
     narrowed = replace(choice, filters=replace(choice.filters, text=f"{choice.filters.text} replayed:no".strip()))
     return f"{reverse('stompconsole:replay-plan')}?{narrowed.query_string()}"
+
+
+def _last_of_group(choice: Choice) -> LastReplay | None:
+    """How the last replay of the failure group went that is about to be replayed."""
+    if not (choice.matching and choice.filters.group.isdecimal()):
+        return None
+    group = FailureGroup.objects.filter(pk=int(choice.filters.group)).first()
+    return last_replay(group) if group is not None else None
 
 
 def _list_of(choice: Choice) -> str:
