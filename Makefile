@@ -17,7 +17,7 @@ INSTALL := $(PIP) install --constraint constraints.txt --build-constraint constr
 help:
 	@echo "make demo    development broker, a worker, the web server and some traffic; PORT=8000 DEMO_PASSWORD=..."
 	@echo "make test    every test; ARGS=... goes to pytest"
-	@echo "make fast    the tests that need no real broker and no browser"
+	@echo "make fast    the quick tests that need no real broker and no browser, on all cores"
 	@echo "make lint    format, lint, types, layers, migrations"
 	@echo "make bench   messages a second against bare stomp.py; ARGS=... goes to the benchmark"
 
@@ -29,7 +29,7 @@ test: $(VENV)/.dev-installed
 	@exec $(BIN)/python -m pytest $(ARGS)
 
 fast: $(VENV)/.dev-installed
-	@exec $(BIN)/python -m pytest -m "not (broker or browser or slow)" $(ARGS)
+	@exec $(BIN)/python -m pytest -n auto -m "not (broker or browser or slow or long)" $(ARGS)
 
 lint: $(VENV)/.dev-installed
 	$(BIN)/ruff format --check .

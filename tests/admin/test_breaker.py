@@ -11,6 +11,7 @@ from tests.admin.forms import consumer_form, said
 ADD = "/admin/stompconsole/consumer/add/"
 
 
+@pytest.mark.long
 def test_a_new_consumer_has_none_and_the_form_says_what_one_is_good_for(admin_client: Client, broker: Broker) -> None:
     page = admin_client.get(ADD).content.decode()
     assert "When what it needs is down" in page

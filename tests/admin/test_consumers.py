@@ -53,6 +53,7 @@ def test_handlers_are_offered_by_app_with_what_they_do(admin_client: Client) -> 
     assert 'name="handler_path"' not in page
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "path", ["os.system", "builtins.eval", "subprocess.run", f"{SAMPLES}.good.unregistered", "'; DROP TABLE x", ""]
 )

@@ -57,6 +57,7 @@ def test_a_broker_that_is_switched_to_nack_says_whose_steps_have_no_effect(
     assert Consumer.objects.get().spec().retry.parking is None
 
 
+@pytest.mark.long
 def test_long_waits_that_can_only_be_in_the_worker_are_said(admin_client: Client, broker: Broker) -> None:
     form = consumer_form(broker, capture="", max_attempts="5", retry_max_delay_s="3600")
     told = messages_of(admin_client.post(ADD, form, follow=True))

@@ -90,6 +90,7 @@ def test_a_second_durable_subscriber_of_one_client_id_is_refused_on_activemq(
         assert add(admin_client, broker, **fields).redirect_chain
 
 
+@pytest.mark.long
 def test_on_rabbitmq_two_rows_of_one_subscription_share_it_and_that_is_said(
     admin_client: Client, broker: Broker
 ) -> None:

@@ -71,6 +71,7 @@ def test_a_broker_behind_a_proxy_that_refuses_can_not_be_connected_to(any_broker
         connect(proxy.endpoint, any_broker.login(), connect_timeout_s=5)
 
 
+@pytest.mark.long
 def test_an_idle_session_is_kept_open_by_heart_beats(open_client: OpenClient, proxy: Proxy, destination: str) -> None:
     client = open_client(proxy.endpoint, heartbeat_s=(1.0, 1.0))
     before = proxy.counts.from_client
@@ -81,6 +82,7 @@ def test_an_idle_session_is_kept_open_by_heart_beats(open_client: OpenClient, pr
     assert client.session.close_reason is None
 
 
+@pytest.mark.long
 def test_a_broker_that_falls_silent_ends_the_session(open_client: OpenClient, proxy: Proxy) -> None:
     client = open_client(proxy.endpoint, heartbeat_s=(1.0, 1.0))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.contract.client import Client, Inbox
 from tests.support.brokers import TestBroker
 from tests.support.proxy import Proxy
@@ -28,6 +30,7 @@ def test_what_was_not_acked_comes_back_after_a_cut(
     assert sorted(taken + left_behind(any_broker, open_client, destination, 17)) == TWENTY
 
 
+@pytest.mark.long
 def test_what_a_silent_client_held_comes_back(
     any_broker: TestBroker, open_client: OpenClient, proxy: Proxy, destination: str
 ) -> None:

@@ -41,6 +41,7 @@ def _replay(letter: DeadLetter) -> None:
     assert planned.chosen == 1, planned.refusal
 
 
+@pytest.mark.long
 def test_a_message_that_fails_is_dead_lettered_captured_replayed_and_processed(stage: Stage, destination: str) -> None:
     worker = stage.worker()
     consumer = stage.consumer("orders", handler="fail", destination=destination, capture=True)
@@ -63,6 +64,7 @@ def test_a_message_that_fails_is_dead_lettered_captured_replayed_and_processed(s
     assert worker.terminate() == 0
 
 
+@pytest.mark.long
 def test_a_worker_whose_connections_are_cut_again_and_again_loses_nothing(
     stage: Stage, proxy: Proxy, destination: str
 ) -> None:

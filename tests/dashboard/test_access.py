@@ -105,6 +105,7 @@ def test_the_view_permission_opens_every_page(name: str, urls: dict[str, str], o
     assert onlooker.get(urls[name]).status_code == 200
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "permission"), ACTIONS.items())
 def test_each_action_needs_its_own_permission(
     name: str, permission: str, urls: dict[str, str], onlooker: Client

@@ -99,6 +99,7 @@ def test_a_body_of_50_mb(client: Client, wire: RunningDevBroker, consumer: Consu
     assert_arrived(client, wire, letter)
 
 
+@pytest.mark.long
 def test_a_header_of_a_million_characters(client: Client, wire: RunningDevBroker, consumer: Consumer) -> None:
     letter = stored(consumer, {**died(consumer=consumer.name), "long": "x" * 1_000_000}, b"{}")
     seen = walk(client, letter)
@@ -123,6 +124,7 @@ def test_a_header_no_broker_takes_is_skipped_and_says_why(client: Client, consum
     assert "connection ended" in item.note or "refuses it" in item.note
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("body", [b"\xff\xfe\x00\x80", b"\xc3(", b"\0" * 100])
 def test_invalid_utf_8(client: Client, wire: RunningDevBroker, consumer: Consumer, body: bytes) -> None:
     headers = {**died(consumer=consumer.name), "broken": "\udcff\0", "content-type": "application/json; charset=nope"}
@@ -137,6 +139,7 @@ def test_invalid_utf_8(client: Client, wire: RunningDevBroker, consumer: Consume
     assert_arrived(client, wire, DeadLetter.objects.get())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("body", [DEEP, b"[" * 10_000, b'{"a":' * 10_000 + b"1" + b"}" * 10_000])
 def test_json_of_depth_10_000(client: Client, wire: RunningDevBroker, consumer: Consumer, body: bytes) -> None:
     letter = stored(consumer, died(consumer=consumer.name), body)
@@ -154,6 +157,7 @@ def test_json_of_depth_10_000(client: Client, wire: RunningDevBroker, consumer: 
     assert_arrived(client, wire, DeadLetter.objects.get())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("body", [b'{"a": 1e400}', b'{"a": NaN}', b"9" * 5_000, b'"\\u0000"', b'"\\ud800"'])
 def test_json_no_database_takes(client: Client, wire: RunningDevBroker, consumer: Consumer, body: bytes) -> None:
     letter = stored(consumer, died(consumer=consumer.name), body)
@@ -162,6 +166,7 @@ def test_json_no_database_takes(client: Client, wire: RunningDevBroker, consumer
     assert_arrived(client, wire, letter)
 
 
+@pytest.mark.long
 def test_a_body_of_many_levels_stays_a_page(client: Client, consumer: Consumer) -> None:
     body = b"[" * 600 + b",".join(b"1" for _ in range(30_000)) + b"]" * 600
     walk(client, stored(consumer, died(consumer=consumer.name), body))

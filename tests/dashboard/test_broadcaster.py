@@ -152,6 +152,7 @@ def test_a_tick_that_fails_is_left_out_and_the_next_one_comes(caplog: pytest.Log
     assert "could not be rendered" in caplog.text
 
 
+@pytest.mark.long
 @given(st.dictionaries(st.text(st.characters(categories=["L", "N"]), min_size=1), st.text()))
 def test_an_event_is_one_block_of_lines_whatever_is_in_it(fragments: dict[str, str]) -> None:
     event = as_event(fragments).decode()

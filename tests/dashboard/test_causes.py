@@ -198,6 +198,7 @@ def test_large_bodies_are_looked_into_in_part_only() -> None:
     assert len(apart._within([(each, 10_000_000) for each in range(200)])) == 200, "those are not read"
 
 
+@pytest.mark.long
 @pytest.mark.django_db
 def test_the_reads_are_few_whatever_the_size_of_the_group(client: Client) -> None:
     orders = rows.make_consumer(name="orders")

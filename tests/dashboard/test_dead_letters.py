@@ -58,6 +58,7 @@ def test_the_list_is_filtered_by_consumer_text_and_error(client: Client) -> None
     assert shown(client, "?error_type=TimeoutError&consumer=orders") == []
 
 
+@pytest.mark.long
 def test_the_filters_stay_in_every_link_of_the_page(client: Client) -> None:
     consumer = rows.make_consumer(name="orders")
     for number in range(PAGE_SIZE + 1):
@@ -69,6 +70,7 @@ def test_the_filters_stay_in_every_link_of_the_page(client: Client) -> None:
     assert all("consumer=orders&text=sku" in link["href"] for link in elements(page, "a", **{"class": "name cut"}))
 
 
+@pytest.mark.long
 def test_pages_are_walked_forth_and_back_without_a_gap(client: Client) -> None:
     now = timezone.now()
     # Many at one moment: the id has to decide.

@@ -170,6 +170,7 @@ def test_every_tile_is_a_link(client: Client) -> None:
     assert all(tile["href"] for tile in tiles)
 
 
+@pytest.mark.long
 def test_the_span_of_the_sparklines_is_chosen_in_the_url(client: Client) -> None:
     consumer = rows.make_running()
     now = timezone.now()

@@ -33,6 +33,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.long
 @given(json_values)
 def test_set_out_json_means_the_same(value: object) -> None:
     body = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")

@@ -31,6 +31,7 @@ def told(here: list[Message], there: list[Message]) -> list[str]:
 GOOD = [message(order(number)) for number in range(200)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -163,6 +164,7 @@ MESSAGES = st.builds(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(st.lists(MESSAGES, min_size=1, max_size=30), st.randoms(use_true_random=False), st.integers(1, 3))
 def test_heaps_that_are_alike_yield_nothing(heap: list[Message], random: Any, times: int) -> None:
@@ -171,6 +173,7 @@ def test_heaps_that_are_alike_yield_nothing(heap: list[Message], random: Any, ti
     assert contrasts(heap, other) == ()
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(MESSAGES, min_size=12, max_size=30), st.sampled_from(["missing", "value", "type", "header", "header gone"])
@@ -202,6 +205,7 @@ def test_a_planted_difference_always_comes_first(heap: list[Message], sort: str)
     assert others == []
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(st.lists(MESSAGES, max_size=40), st.lists(MESSAGES, max_size=40))
 def test_counts_are_what_they_say_and_the_list_is_short_and_ranked(here: list[Message], there: list[Message]) -> None:

@@ -97,6 +97,7 @@ def test_workers_that_look_at_the_same_time_take_each_retry_once(consumer: Consu
     assert not Replay.objects.filter(total=0).exists()
 
 
+@pytest.mark.long
 def test_a_retry_is_sent_back_in_time_with_what_it_went_through(wire: RunningDevBroker, consumer: Consumer) -> None:
     (row,) = scheduled(consumer, 1, in_s=0.5)
     with running_engine():

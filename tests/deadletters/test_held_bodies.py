@@ -103,6 +103,7 @@ def take_raw(consumer: Consumer, destination: str, count: int) -> list[bytes]:
     return other.seen.bodies
 
 
+@pytest.mark.long
 def test_more_than_a_broker_hands_out_at_once_are_found_at_any_depth(devbroker: TestBroker, destination: str) -> None:
     consumer = make_consumer(devbroker, destination=destination)
     letters = bulk(consumer, 700)
@@ -125,6 +126,7 @@ def bulk(consumer: Consumer, count: int) -> list[DeadLetter]:
     return list(DeadLetter.objects.order_by("captured_at", "pk"))
 
 
+@pytest.mark.long
 def test_what_fails_again_is_held_again_and_its_old_copy_is_not_sent(devbroker: TestBroker, destination: str) -> None:
     consumer = make_consumer(devbroker, destination=destination)
     spec = consumer.spec()
@@ -160,6 +162,7 @@ def copies(letter: DeadLetter, count: int, **headers: str) -> None:
     send(letter.held_on.spec(), letter.held, [{"copy": number} for number in range(count)], **names)
 
 
+@pytest.mark.long
 def test_a_second_copy_of_what_was_sent_is_dropped(devbroker: TestBroker, destination: str) -> None:
     consumer = make_consumer(devbroker, destination=destination)
     first, second = dead(consumer, [{"number": 1}, {"number": 2}])
@@ -193,6 +196,7 @@ def queue_length(broker: TestBroker, destination: str) -> int:
         return len(run.seen.bodies) - 1
 
 
+@pytest.mark.long
 def test_a_message_that_is_gone_is_skipped_with_where_it_was_looked_for(
     devbroker: TestBroker, destination: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,6 +306,7 @@ def everything_in(consumer: Consumer, destination: str) -> list[int]:
         return [body["number"] for body in run.seen.bodies if body["number"] >= 0]
 
 
+@pytest.mark.long
 def test_a_worker_that_stops_in_a_pass_repeats_nothing(devbroker: TestBroker, destination: str) -> None:
     consumer = make_consumer(devbroker, destination=destination)
     letters = bulk(consumer, 150)

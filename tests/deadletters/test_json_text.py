@@ -73,6 +73,7 @@ def test_what_can_not_be_changed_says_why(text: str, path: str, told: str) -> No
         put(text, steps(path), "1")
 
 
+@pytest.mark.long
 @given(VALUES, st.booleans(), st.data())
 def test_any_value_can_be_replaced_at_any_path_and_the_rest_means_the_same(
     value: Any, wide: bool, data: st.DataObject

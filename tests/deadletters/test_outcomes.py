@@ -80,6 +80,7 @@ def test_outcomes_that_are_repeated_unknown_or_malformed_change_nothing(row: Dea
     assert record_processed([]) == 0
 
 
+@pytest.mark.long
 def test_many_outcomes_are_recorded_at_once(consumer: Consumer) -> None:
     rows = make_dead_letters(consumer, 1_200)
     replay = selection.replay_selected([row.pk for row in rows], actor=None).replay

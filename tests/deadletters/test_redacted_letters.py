@@ -118,6 +118,7 @@ VALUE = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0"), 
 )
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     number=VALUE.map("num-".__add__),
@@ -154,6 +155,7 @@ def once_failing(seen: Seen) -> Handler:
     return handle
 
 
+@pytest.mark.long
 @one_of_each_dialect
 def test_a_redacted_message_is_replayed_byte_by_byte(any_broker: TestBroker, destination: str) -> None:
     consumer = make_consumer(any_broker, destination=destination, codec="bytes", redact=RULES)
@@ -182,6 +184,7 @@ def always_failing(seen: Seen) -> Handler:
     return handle
 
 
+@pytest.mark.long
 def test_what_fails_again_is_sealed_again_and_an_edit_gets_its_values_back(
     devbroker: TestBroker, destination: str
 ) -> None:

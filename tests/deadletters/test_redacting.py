@@ -173,6 +173,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.long
 @given(
     value=VALUES,
     indent=st.sampled_from([None, 1, 3]),

@@ -104,6 +104,7 @@ def test_a_replay_that_is_done_says_when_and_is_in_the_audit(wire: RunningDevBro
     assert (entry.actor_name, entry.data["sent"]) == ("here:1", 2)
 
 
+@pytest.mark.long
 def test_many_are_sent_in_portions_each_once(wire: RunningDevBroker, consumer: Consumer) -> None:
     rows = make_dead_letters(consumer, 950)
     replay = replay_of(rows)
@@ -167,6 +168,7 @@ def test_a_message_over_which_the_broker_closes_is_found_out(wire: RunningDevBro
     assert set(wire.bodies("/queue/orders")) == {str(number).encode() for number in range(20)}
 
 
+@pytest.mark.long
 def test_a_broker_that_is_away_makes_a_replay_wait_with_the_reason(consumer: Consumer) -> None:
     port = free_port()
     away = make_consumer(make_broker(port=port))
@@ -188,6 +190,7 @@ def test_the_items_of_other_brokers_do_not_wait(wire: RunningDevBroker, consumer
         until(lambda: progress(replay) == Progress(total=500, waiting=250, sent=250), 20, "the other broker's are sent")
 
 
+@pytest.mark.long
 def test_a_broker_that_is_blocked_makes_a_replay_wait_and_go_on_by_itself(
     wire: RunningDevBroker, consumer: Consumer
 ) -> None:
@@ -200,6 +203,7 @@ def test_a_broker_that_is_blocked_makes_a_replay_wait_and_go_on_by_itself(
     assert set(wire.bodies("/queue/orders")) == {str(number).encode() for number in range(5)}
 
 
+@pytest.mark.long
 def test_the_reason_why_a_replay_waits_stays_for_as_long_as_it_waits(
     wire: RunningDevBroker, consumer: Consumer
 ) -> None:
@@ -221,6 +225,7 @@ def test_the_reason_why_a_replay_waits_stays_for_as_long_as_it_waits(
     assert replay.note == ""
 
 
+@pytest.mark.long
 def test_one_full_queue_does_not_keep_those_behind_it_for_ever(
     wire: RunningDevBroker, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +238,7 @@ def test_one_full_queue_does_not_keep_those_behind_it_for_ever(
         wait_note(replay, "does not confirm")
 
 
+@pytest.mark.long
 def test_a_connection_that_is_cut_loses_nothing(wire: RunningDevBroker, consumer: Consumer) -> None:
     wire.faults.drop_after(120, "SEND")
     replay = replay_of(make_dead_letters(consumer, 400))
@@ -241,6 +247,7 @@ def test_a_connection_that_is_cut_loses_nothing(wire: RunningDevBroker, consumer
     assert set(wire.bodies("/queue/orders")) == {str(number).encode() for number in range(400)}
 
 
+@pytest.mark.long
 def test_a_cancelled_replay_stops_and_gives_the_rest_back(wire: RunningDevBroker, consumer: Consumer) -> None:
     away = make_consumer(make_broker(port=free_port()))
     replay = replay_of(make_dead_letters(away, 3) + make_dead_letters(consumer, 2))
@@ -286,6 +293,7 @@ def test_a_replay_is_carried_out_by_one_worker_at_a_time(consumer: Consumer) -> 
     assert not replay_rows.finish(replay.pk, other.pk, "other"), "one item is waiting"
 
 
+@pytest.mark.long
 def test_what_a_dead_worker_left_of_a_cancelled_replay_is_given_back(consumer: Consumer) -> None:
     replay = replay_of(make_dead_letters(consumer, 2))
     Replay.objects.update(
@@ -298,6 +306,7 @@ def test_what_a_dead_worker_left_of_a_cancelled_replay_is_given_back(consumer: C
     assert (replay.state, replay.lease_until) == (ReplayState.CANCELLED, None)
 
 
+@pytest.mark.long
 def test_receipts_are_written_once_the_database_is_back(wire: RunningDevBroker, consumer: Consumer) -> None:
     replay = replay_of(make_dead_letters(consumer, 3))
     wire.faults.block_sends()

@@ -46,6 +46,7 @@ def given(spec: ConsumerSpec) -> dict[str, Any]:
     return {"name": spec.name, "retry": spec.retry}
 
 
+@pytest.mark.long
 @one_of_each_dialect
 def test_a_message_goes_through_its_steps_and_is_processed_in_the_end(any_broker: TestBroker, destination: str) -> None:
     consumer = make_consumer(
@@ -73,6 +74,7 @@ def test_a_message_goes_through_its_steps_and_is_processed_in_the_end(any_broker
     assert run.seen.counts["dead_lettered"] == 0
 
 
+@pytest.mark.long
 @one_of_each_dialect
 def test_what_fails_after_its_last_step_is_dead(any_broker: TestBroker, destination: str) -> None:
     consumer = make_consumer(any_broker, destination=destination, retry_later="1s")
@@ -91,6 +93,7 @@ def test_what_fails_after_its_last_step_is_dead(any_broker: TestBroker, destinat
     assert Replay.objects.get().items.get().state == "failed again"
 
 
+@pytest.mark.long
 @one_of_each_dialect
 def test_a_handler_that_asks_for_a_long_wait_gets_it_outside_of_the_worker(
     any_broker: TestBroker, destination: str

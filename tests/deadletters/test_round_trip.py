@@ -38,6 +38,7 @@ def picky(fixed: list[str]) -> Callable[[Seen], Handler]:
     return make
 
 
+@pytest.mark.long
 @one_of_each_dialect
 def test_a_message_fails_is_captured_replayed_and_processed(any_broker: TestBroker, destination: str) -> None:
     consumer = make_consumer(any_broker, destination=destination)
@@ -62,6 +63,7 @@ def test_a_message_fails_is_captured_replayed_and_processed(any_broker: TestBrok
     assert run.seen.bodies == [{"sku": "a"}, {"sku": "b"}]
 
 
+@pytest.mark.long
 @one_of_each_dialect
 @pytest.mark.parametrize(
     "body", [b"", b"\x00\xff\x00", b"[1, 2]\n\n", b"x" * 2_000_000], ids=["empty", "nul", "tail", "big"]

@@ -108,6 +108,7 @@ def kept(ages_s: list[int]) -> list[datetime]:
 DAYS_40 = 40 * 86_400
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(
     st.sets(st.integers(0, DAYS_40), max_size=400) | st.integers(1, 90).map(lambda step: set(range(0, 90_000, step)))

@@ -159,6 +159,7 @@ def test_a_large_body_has_no_document() -> None:
     assert storable.document('{"ü": ["😀", "\\ud83d\\ude00"]}'.encode(), 50) == {"ü": ["😀", "😀"]}
 
 
+@pytest.mark.long
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=60) | st.from_regex(r"(json|header|attempts|body):[\w.=\[\]\"'$%\\-]{0,20}", fullmatch=True))
 def test_any_search_is_answered(text: str) -> None:

@@ -61,6 +61,7 @@ def died_again(consumer: Consumer, replay: Replay, dead_letter_id: str, **fields
     Captures(consumer).give((headers, b""))
 
 
+@pytest.mark.long
 def test_it_never_goes_faster_than_its_rate(wire: RunningDevBroker, consumer: Consumer) -> None:
     replay = planned(make_dead_letters(consumer, 30), Plan(rate=10))
     began = time.monotonic()
@@ -71,6 +72,7 @@ def test_it_never_goes_faster_than_its_rate(wire: RunningDevBroker, consumer: Co
     assert len(on_the_wire(wire)) == 30
 
 
+@pytest.mark.long
 def test_its_rate_can_be_changed_while_it_runs(wire: RunningDevBroker, consumer: Consumer) -> None:
     replay = planned(make_dead_letters(consumer, 500), Plan(rate=0.5))
     with running_engine():
@@ -80,6 +82,7 @@ def test_its_rate_can_be_changed_while_it_runs(wire: RunningDevBroker, consumer:
     assert AuditEntry.objects.get(action="replay changed").detail == "0.5 a second -> no limit"
 
 
+@pytest.mark.long
 def test_a_canary_waits_for_each_step_to_come_out_well(wire: RunningDevBroker, consumer: Consumer) -> None:
     replay = planned(make_dead_letters(consumer, 20), Plan(canary=(1, 5)))
     with running_engine():
@@ -93,6 +96,7 @@ def test_a_canary_waits_for_each_step_to_come_out_well(wire: RunningDevBroker, c
     assert replay.note == ""
 
 
+@pytest.mark.long
 def test_a_canary_that_fails_again_stops_the_rest(wire: RunningDevBroker, consumer: Consumer) -> None:
     replay = planned(make_dead_letters(consumer, 20), Plan(canary=(1, 5)))
     with running_engine():
@@ -106,6 +110,7 @@ def test_a_canary_that_fails_again_stops_the_rest(wire: RunningDevBroker, consum
     assert AuditEntry.objects.get(action="replay stopped").detail == replay.note
 
 
+@pytest.mark.long
 def test_the_rest_can_be_sent_without_waiting_for_the_canary(wire: RunningDevBroker, consumer: Consumer) -> None:
     replay = planned(make_dead_letters(consumer, 10), Plan(canary=(1,)))
     with running_engine():
@@ -115,6 +120,7 @@ def test_the_rest_can_be_sent_without_waiting_for_the_canary(wire: RunningDevBro
     assert not controlling.end_canary(replay.pk, actor=None)
 
 
+@pytest.mark.long
 def test_one_that_fails_as_before_stops_it_and_another_failure_does_not(
     wire: RunningDevBroker, consumer: Consumer
 ) -> None:
@@ -133,6 +139,7 @@ def test_one_that_fails_as_before_stops_it_and_another_failure_does_not(
     assert replay.note == "stopped: 1 failed again as before"
 
 
+@pytest.mark.long
 def test_what_was_stopped_goes_on_when_it_is_resumed(wire: RunningDevBroker, consumer: Consumer) -> None:
     replay = planned(make_dead_letters(consumer, 20), Plan(canary=(1,)))
     with running_engine():
@@ -144,6 +151,7 @@ def test_what_was_stopped_goes_on_when_it_is_resumed(wire: RunningDevBroker, con
     assert len(on_the_wire(wire)) == 20
 
 
+@pytest.mark.long
 def test_a_paused_one_sends_nothing_until_it_is_resumed(wire: RunningDevBroker, consumer: Consumer) -> None:
     replay = planned(make_dead_letters(consumer, 10), Plan(rate=2))
     with running_engine():

@@ -84,6 +84,7 @@ def test_replaying_and_discarding_the_same_at_once_does_one_of_them_to_each() ->
     assert set(counts) <= {"replaying", "discarded"}
 
 
+@pytest.mark.long
 def test_outcomes_deaths_and_a_cancel_at_once_leave_every_row_in_one_state() -> None:
     consumer = make_consumer()
     rows = make_dead_letters(consumer, 60)

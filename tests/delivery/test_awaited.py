@@ -63,6 +63,7 @@ def test_a_late_receipt_is_waited_for_and_the_message_is_there_once(broker: Runn
     assert broker.bodies("/queue/a") == [b"a"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("quick")
 def test_during_a_silence_nothing_more_is_written_and_what_is_told_so_is_not_there(broker: RunningDevBroker) -> None:
     with sender_to(broker) as sender:
@@ -95,6 +96,7 @@ def test_what_was_held_back_is_sent_in_order_as_soon_as_a_receipt_comes(broker: 
     assert broker.bodies("/queue/a") == [b"%d" % number for number in range(50)]
 
 
+@pytest.mark.long
 def test_a_connection_that_is_blocked_over_one_queue_holds_up_that_queue_alone(broker: RunningDevBroker) -> None:
     with sender_to(broker) as sender:
         broker.faults.block_sends("/queue/full")
@@ -111,6 +113,7 @@ def test_a_connection_that_is_blocked_over_one_queue_holds_up_that_queue_alone(b
     assert broker.bodies("/queue/full") == [b"a", b"again"]
 
 
+@pytest.mark.long
 def test_with_many_queues_stuck_no_more_sessions_are_opened(
     broker: RunningDevBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +138,7 @@ def test_what_is_waited_for_fails_with_its_session(broker: RunningDevBroker) -> 
         assert outcome.exception(5) is not None
 
 
+@pytest.mark.long
 def test_nothing_is_waited_for_without_a_limit(broker: RunningDevBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(awaited_module, "GIVE_UP_AFTER_S", 1.0)
     with sender_to(broker) as sender:
@@ -154,6 +158,7 @@ def test_without_heart_beats_a_late_receipt_ends_the_session(broker: RunningDevB
         assert not sender.is_open
 
 
+@pytest.mark.long
 def test_the_close_ends_what_is_waited_for_in_time(broker: RunningDevBroker) -> None:
     with sender_to(broker) as sender:
         broker.faults.block_sends()

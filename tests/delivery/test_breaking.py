@@ -60,6 +60,7 @@ def wait_left(run: Running) -> None:
     until(lambda: not run.runner.status.endpoint, 20, "its session is over")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", GIVING_BACK)
 @pytest.mark.parametrize("threads", [1, 4])
 def test_a_dead_downstream_costs_a_handful_and_when_it_is_back_the_rest_is_handled_once(
@@ -202,6 +203,7 @@ def test_one_message_that_is_tried_again_and_again_opens_nothing(devbroker: Test
     assert run.seen.breaker == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", GIVING_BACK)
 def test_a_message_that_never_passes_is_given_up_in_the_end_and_holds_up_nobody(
     any_broker: TestBroker, destination: str, downstream: Downstream, mode: AckMode

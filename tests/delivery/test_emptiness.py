@@ -50,6 +50,7 @@ def test_activemq_knows_what_another_consumer_holds(telling: TestBroker, destina
     other.disconnect()
 
 
+@pytest.mark.long
 def test_asking_takes_nothing_and_marks_nothing(telling: TestBroker, destination: str) -> None:
     client = Client(telling.endpoint(), telling.login())
     client.send(destination, b"1", b"2")

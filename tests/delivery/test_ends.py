@@ -164,6 +164,7 @@ def subscription_of(subscribe: bytes) -> str:
     return line.removeprefix(b"id:").decode()
 
 
+@pytest.mark.long
 def test_a_broker_that_refuses_and_closes_is_not_stormed() -> None:
     with scripted_broker() as broker:
         seen = Seen()
@@ -232,6 +233,7 @@ def test_a_host_name_that_can_not_be_is_told() -> None:
     assert runner.join(5)
 
 
+@pytest.mark.long
 def test_busy_handlers_of_a_lost_session_hold_the_end_up_once_and_not_each(
     devbroker: TestBroker, destination: str
 ) -> None:
@@ -336,6 +338,7 @@ def delete_queue(rabbitmq: TestBroker, name: str) -> None:
     httpx.delete(url, auth=(rabbitmq.user, rabbitmq.password), timeout=10).raise_for_status()
 
 
+@pytest.mark.long
 @one_of_each_dialect
 def test_a_frozen_broker_is_told_with_its_reason_and_left(any_broker: TestBroker, destination: str) -> None:
     with Proxy(any_broker.endpoint()) as proxy:

@@ -205,6 +205,7 @@ def test_what_is_in_hand_when_the_session_is_lost_is_left_to_the_next(devbroker:
     assert sorted(run.seen.bodies) == [0, *range(10)], "only the one in the handler came twice"
 
 
+@pytest.mark.long
 def test_outcomes_are_told_while_a_batch_of_slow_messages_runs(devbroker: TestBroker, destination: str) -> None:
     release, begun = threading.Event(), threading.Event()
 

@@ -129,6 +129,7 @@ def test_a_target_that_ends_the_connection_again_and_again_ends_it(
     assert "may be in /queue/target twice" in move.work.remark
 
 
+@pytest.mark.long
 def test_a_target_that_is_away_is_waited_for(source: RunningDevBroker, target: RunningDevBroker) -> None:
     target.stop()
     with moving(source, at(target)) as move:
@@ -139,6 +140,7 @@ def test_a_target_that_is_away_is_waited_for(source: RunningDevBroker, target: R
     assert target.bodies(TARGET) == BODIES
 
 
+@pytest.mark.long
 def test_a_target_that_refuses_the_login_ends_it(source: RunningDevBroker, target: RunningDevBroker) -> None:
     target.faults.refuse_connects("bad password")
     with moving(source, at(target)) as move:
@@ -161,6 +163,7 @@ def test_a_broker_that_goes_silent_is_waited_for_and_holds_each_message_once(
     assert source.depth(SOURCE) == 0
 
 
+@pytest.mark.long
 def test_a_stop_while_the_target_is_silent_gives_everything_back(
     source: RunningDevBroker, target: RunningDevBroker
 ) -> None:
@@ -171,6 +174,7 @@ def test_a_stop_while_the_target_is_silent_gives_everything_back(
     assert "1 times a message was sent and not confirmed" in move.work.remark
 
 
+@pytest.mark.long
 def test_receipts_that_are_lost_cost_no_message(source: RunningDevBroker, target: RunningDevBroker) -> None:
     target.faults.swallow_receipts()
     with moving(source, at(target, heartbeat_send_s=0.0, heartbeat_receive_s=0.0)) as move:
@@ -182,6 +186,7 @@ def test_receipts_that_are_lost_cost_no_message(source: RunningDevBroker, target
     assert source.depth(SOURCE) == 0
 
 
+@pytest.mark.long
 def test_a_source_that_is_lost_meanwhile_costs_no_message(source: RunningDevBroker, target: RunningDevBroker) -> None:
     target.faults.block_sends()
     with moving(source, at(target)) as move:

@@ -78,6 +78,7 @@ def sent_back(
     return last[-1]
 
 
+@pytest.mark.long
 def test_each_goes_back_to_where_it_came_from_without_the_headers_of_its_failure(
     any_broker: TestBroker, destination: str
 ) -> None:
@@ -95,6 +96,7 @@ def test_each_goes_back_to_where_it_came_from_without_the_headers_of_its_failure
     assert emptied(broker, dlq) == []
 
 
+@pytest.mark.long
 def test_what_has_no_known_origin_stays_and_the_others_are_not_held_up(
     any_broker: TestBroker, destination: str
 ) -> None:
@@ -107,6 +109,7 @@ def test_what_has_no_known_origin_stays_and_the_others_are_not_held_up(
     assert take_all(broker, dlq, 1) == ["lost"]
 
 
+@pytest.mark.long
 def test_what_has_no_known_origin_goes_where_the_operator_says_and_the_others_back(
     any_broker: TestBroker, destination: str
 ) -> None:
@@ -134,6 +137,7 @@ class TestInTrouble:
         monkeypatch.setattr(moving_module, "FIRST_PAUSE_S", 0.05)
         monkeypatch.setattr(returning_module, "IDLE_S", 0.5)
 
+    @pytest.mark.long
     @pytest.mark.parametrize("after", AfterError)
     def test_one_that_its_origin_does_not_take_stays_and_the_others_go_back(self, after: AfterError) -> None:
         with running_devbroker() as broker:
@@ -165,6 +169,7 @@ class TestInTrouble:
             assert "what is behind them can't be seen: name a destination" in going.over
             assert broker.depth("/queue/DLQ.a") == 8
 
+    @pytest.mark.long
     def test_a_broker_that_goes_away_and_comes_back_gets_the_rest_of_them_back(self) -> None:
         with running_devbroker() as broker:
             spec = at(broker, reconnect_pause_s=0.2)

@@ -198,6 +198,7 @@ def test_handler_threads_work_side_by_side(devbroker: TestBroker, destination: s
         run.wait_settled()
 
 
+@pytest.mark.long
 def test_a_connection_cut_in_the_middle_loses_nothing(any_broker: TestBroker, proxy: Proxy, destination: str) -> None:
     def make(seen: Seen) -> Handler:
         def handler(payload: Payload) -> None:
@@ -308,6 +309,7 @@ def test_the_ack_of_a_quick_message_does_not_wait_for_a_slow_one(any_broker: Tes
         release.set()
 
 
+@pytest.mark.long
 def test_a_dead_letter_that_is_not_confirmed_is_sent_again_and_its_message_kept_until_then(
     any_broker: TestBroker, proxy: Proxy, destination: str
 ) -> None:

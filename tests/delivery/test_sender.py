@@ -80,6 +80,7 @@ def test_what_was_handed_over_can_not_be_cancelled(broker: RunningDevBroker) -> 
         future.result(5)
 
 
+@pytest.mark.long
 def test_a_broker_that_does_not_confirm_is_told_as_such_in_time(broker: RunningDevBroker) -> None:
     with sender_of(to(broker)) as sender:
         broker.faults.block_sends()
@@ -158,6 +159,7 @@ def test_the_close_ends_with_the_last_receipt(broker: RunningDevBroker) -> None:
     future.result(0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", ["none", "clash", "blocked", "down"])
 def test_whatever_is_sent_around_the_close_is_finished(broker: RunningDevBroker, fault: str) -> None:
     if fault == "clash":
@@ -222,6 +224,7 @@ def test_the_close_does_not_wait_for_a_connect_and_leaves_no_session_behind() ->
         until(lambda: not senders_left(), 5, "its thread has ended")
 
 
+@pytest.mark.long
 def test_a_broker_that_reads_nothing_ends_the_session_and_not_the_sender() -> None:
     with scripted_broker() as broker, sender_of(spec(broker.endpoint(), connect_timeout_s=0.3)) as sender:
         for future in [sender.send("/queue/a", {}, b"x" * 8_000_000) for _ in range(2)]:

@@ -62,6 +62,7 @@ def assert_never_lost(run: Running) -> None:
     assert [state for state, _ in run.seen.states] == [SubscriptionState.RUNNING]
 
 
+@pytest.mark.long
 @one_of_each_dialect
 def test_a_handler_that_takes_several_heart_beat_time_outs_costs_nothing_in_any_mode(
     any_broker: TestBroker, proxy: Proxy, destination: str, release: threading.Event
@@ -85,6 +86,7 @@ def test_a_handler_that_takes_several_heart_beat_time_outs_costs_nothing_in_any_
     assert proxy.connections == len(WAYS)
 
 
+@pytest.mark.long
 def test_a_handler_that_keeps_the_processor_busy_costs_nothing_either(
     devbroker: TestBroker, destination: str, release: threading.Event
 ) -> None:
@@ -111,6 +113,7 @@ def test_a_handler_that_keeps_the_processor_busy_costs_nothing_either(
             assert_never_lost(run)
 
 
+@pytest.mark.long
 @one_of_each_dialect
 def test_a_dead_broker_is_noticed_though_the_handler_is_busy_and_the_prefetch_full(
     any_broker: TestBroker, proxy: Proxy, destination: str, release: threading.Event

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.support.devbroker import RunningDevBroker
 from tests.support.rawstomp import RawClient, encode
 from tests.support.waiting import until
@@ -38,6 +40,7 @@ def in_background(work: Callable[[], None]) -> Iterator[None]:
         assert not thread.is_alive()
 
 
+@pytest.mark.long
 def test_a_subscriber_that_does_not_read_gets_only_so_much(broker: RunningDevBroker, version: str) -> None:
     broker.send(QUEUE, *([LARGE] * 5_000))
     with broker.client(version) as slow, broker.client(version) as busy:
@@ -63,6 +66,7 @@ def test_a_subscriber_that_reads_again_gets_the_rest(broker: RunningDevBroker) -
     assert bodies == [b"%d" % number + LARGE for number in range(2_000)]
 
 
+@pytest.mark.long
 def test_two_subscribers_of_one_queue_do_not_wait_for_each_other(broker: RunningDevBroker) -> None:
     with broker.client() as slow, broker.client() as quick:
         for client in (slow, quick):
@@ -75,6 +79,7 @@ def test_two_subscribers_of_one_queue_do_not_wait_for_each_other(broker: Running
     assert got > 2_000
 
 
+@pytest.mark.long
 def test_a_client_that_reads_no_receipts_is_not_read_from(broker: RunningDevBroker) -> None:
     count, receipt = 20_000, "r" * 2_000
     frames = encode("SEND", {"destination": QUEUE, "receipt": receipt}) * count

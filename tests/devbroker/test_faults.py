@@ -55,6 +55,7 @@ def test_a_client_that_comes_while_the_broker_is_frozen_gets_no_answer(broker: R
         assert client.read_frame().command == "CONNECTED"
 
 
+@pytest.mark.long
 def test_a_frozen_broker_does_not_beat_and_misses_no_beats(broker: RunningDevBroker) -> None:
     with broker.client(headers={"heart-beat": "300,50"}) as client:
         client.wait_for_beat()
@@ -181,6 +182,7 @@ def test_a_second_block_holds_up_the_frames_behind_the_first(broker: RunningDevB
         assert [frame["receipt-id"] for frame in client.read_frames(2)] == ["/queue/one", "/queue/two"]
 
 
+@pytest.mark.long
 def test_a_blocked_and_silent_client_is_not_closed(broker: RunningDevBroker) -> None:
     broker.faults.block_sends()
     with broker.client(headers={"heart-beat": "300,50"}) as client:

@@ -48,6 +48,7 @@ def parsed_in_parts(parts: list[bytes], version: Version, limits: FrameLimits = 
     return found
 
 
+@pytest.mark.long
 @unhurried
 @given(st.lists(frames(), max_size=5), versions, st.data())
 def test_any_cut_of_any_frames_gives_the_same_frames(sent: list[Frame], version: Version, data: st.DataObject) -> None:

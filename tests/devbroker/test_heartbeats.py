@@ -24,6 +24,7 @@ def test_the_broker_beats_as_often_as_agreed(broker: RunningDevBroker, version: 
             client.wait_for_beat()
 
 
+@pytest.mark.long
 def test_a_silent_client_is_closed_after_twice_its_promise(broker: RunningDevBroker, version: str) -> None:
     broker.send("/queue/a", b"1")
     with broker.client(version, {"heart-beat": "300,0"}) as client:
@@ -35,6 +36,7 @@ def test_a_silent_client_is_closed_after_twice_its_promise(broker: RunningDevBro
     until(lambda: broker.bodies("/queue/a") == [b"1"], what="the message is back")
 
 
+@pytest.mark.long
 def test_a_client_that_beats_or_speaks_is_not_closed(broker: RunningDevBroker, version: str) -> None:
     with broker.client(version, {"heart-beat": "400,100"}) as client:
         for _ in range(20):

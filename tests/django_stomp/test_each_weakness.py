@@ -7,15 +7,19 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).resolve().parents[1]
 WEAKNESSES = set(range(1, 23))
 NAME = re.compile(r"test_w(\d\d)_")
 
 
+@pytest.mark.long
 def test_each_has_a_test_named_after_it() -> None:
     assert {number for number, _ in named_tests()} == WEAKNESSES
 
 
+@pytest.mark.long
 def test_none_of_them_is_skipped_or_expected_to_fail() -> None:
     for _, test in named_tests():
         for decorator in test.decorator_list:

@@ -110,6 +110,7 @@ def test_an_idle_one_returns_without_being_asked_to_send(pair: Pair) -> None:
         assert at(sender) == pair.at_primary
 
 
+@pytest.mark.long
 def test_a_session_nobody_sends_over_is_closed_and_opened_when_it_is_needed(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +123,7 @@ def test_a_session_nobody_sends_over_is_closed_and_opened_when_it_is_needed(
     assert running(pair).bodies("/queue/a") == [b"a", b"b"]
 
 
+@pytest.mark.long
 def test_a_session_in_use_is_not_idle(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "IDLE_S", 0.4)
     with sender_of(pair.spec()) as sender:
@@ -131,6 +133,7 @@ def test_a_session_in_use_is_not_idle(pair: Pair, monkeypatch: pytest.MonkeyPatc
         assert pair.primary.connections == 1
 
 
+@pytest.mark.long
 def test_what_is_not_confirmed_yet_is_no_idleness(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "IDLE_S", 0.2)
     with sender_of(pair.spec(receipt_timeout_s=30.0)) as sender:
@@ -142,6 +145,7 @@ def test_what_is_not_confirmed_yet_is_no_idleness(pair: Pair, monkeypatch: pytes
         assert pair.primary.connections == 1
 
 
+@pytest.mark.long
 def test_a_session_that_was_opened_only_to_ask_who_the_broker_is_is_closed_as_well(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +189,7 @@ def test_what_comes_while_it_goes_to_rest_is_not_left_lying(
         assert len(running(pair).bodies("/queue/a")) == (2 if late == "send" else 1)
 
 
+@pytest.mark.long
 def test_many_threads_send_around_the_moment_in_which_it_goes_to_rest(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,7 @@ def test_it_stays_on_the_standby_until_its_session_ends_if_that_is_the_policy(pa
         assert run.runner.status.reason == ""
 
 
+@pytest.mark.long
 def test_a_port_that_is_open_is_no_primary_that_is_back(pair: Pair, destination: str) -> None:
     pair.primary.freeze()
     with running(pair.spec(connect_timeout_s=0.3), destination) as run:
@@ -153,6 +154,7 @@ def running_broker(pair: Pair) -> RunningDevBroker:
     return pair.broker.rig.running  # type: ignore[attr-defined,no-any-return]
 
 
+@pytest.mark.long
 def test_many_subscriptions_make_one_switch_and_share_one_watch(pair: Pair, destination: str) -> None:
     broker = pair.spec(failback_check_s=0.3, connect_timeout_s=0.5)
     with ExitStack() as stack:

@@ -100,6 +100,7 @@ def test_yaml_that_is_broken_is_named_with_its_line() -> None:
     assert problems("services:\n  a: [\n", "a.yml")[0].startswith("a.yml:3: no YAML: ")
 
 
+@pytest.mark.long
 def test_yaml_that_is_nested_without_end_is_no_yaml() -> None:
     assert "nested too deeply" in problems("[" * 5_000, "a.yml")[0]
 

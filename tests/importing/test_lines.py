@@ -136,6 +136,7 @@ def test_a_variable_whose_value_is_not_known_is_not_taken_for_another() -> None:
     assert one(f"export A=1\nexport A=2\n{LINE}").environment == {"A": None}
 
 
+@pytest.mark.long
 @given(NAMES, HANDLERS, st.sampled_from(["", "--settings=a.b ", "-v 2 ", "--traceback "]))
 def test_any_quoted_name_is_found_as_it_was_written(destination: str, handler: str, options: str) -> None:
     line = f"python manage.py pubsub {options}{shlex.quote(destination)} {shlex.quote(handler)}"

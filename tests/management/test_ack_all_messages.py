@@ -36,6 +36,7 @@ def is_empty(broker: TestBroker, destination: str) -> bool:
     return inside.depth(destination) + inside.unacked(destination) == 0
 
 
+@pytest.mark.long
 def test_everything_is_thrown_away_and_it_says_how_much(at: TestBroker, destination: str) -> None:
     fill(at, destination, numbered(1_200))
     said = called(NAME, destination, until_empty=True)
@@ -53,6 +54,7 @@ def test_an_empty_queue_ends_it_at_once(at: TestBroker, destination: str) -> Non
     assert "Acknowledged 0 messages" in called(NAME, destination, until_empty=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["activemq", "rabbitmq"])
 def test_what_another_consumer_holds_is_told_of_where_it_can_be_known(
     request: pytest.FixtureRequest, kind: str, destination: str
@@ -89,6 +91,7 @@ def test_a_connection_that_is_lost_is_opened_again(devbroker: TestBroker, destin
             assert "The connection to" in running.stop()
 
 
+@pytest.mark.long
 def test_a_source_that_may_not_be_read_ends_it_with_the_reason(devbroker: TestBroker, destination: str) -> None:
     wrong = settings_of(devbroker, STOMP_SERVER_PASSWORD="wrong")
     with override_settings(**wrong), pytest.raises(CommandError, match="refused the login"):

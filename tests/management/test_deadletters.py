@@ -174,6 +174,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(JSON)
 def test_any_json_is_read_or_told(value: Any) -> None:
@@ -235,6 +236,7 @@ def test_what_can_not_be_redacted_ends_the_command_with_an_error() -> None:
         run("redact")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_some")
 def test_handlers_are_tried_from_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     Consumer.objects.update(handler="tests.deadletters.tried.passes", codec="bytes")

@@ -85,6 +85,7 @@ def test_arguments_can_be_given_by_name(at: TestBroker) -> None:
         running.wait_for("/queue/a goes to tests.management.sample.keep")
 
 
+@pytest.mark.long
 def test_why_it_waits_is_said_once_and_not_at_each_attempt(at: TestBroker, caplog: pytest.LogCaptureFixture) -> None:
     at.stop()
     with calling(pubsub.Command(), "/queue/a", f"{HANDLERS}.keep") as running:
@@ -100,6 +101,7 @@ def test_it_says_when_it_is_on_the_standby(at: TestBroker) -> None:
         running.wait_for(f"running: on the standby 127.0.0.1:{at.port}, in place of 127.0.0.1:{gone}")
 
 
+@pytest.mark.long
 def test_dead_letters_that_can_not_be_sent_are_told_of_and_when_that_is_over(at: TestBroker) -> None:
     assert isinstance(at.rig, DevRig)
     at.rig.running.faults.refuse_sends("the store is full", "/queue/DLQ.a")

@@ -38,6 +38,7 @@ def at(any_broker: TestBroker) -> Any:
         yield any_broker
 
 
+@pytest.mark.long
 def test_every_message_is_moved_in_order_and_it_says_how_many(at: TestBroker) -> None:
     source, target = unused("source"), unused("target")
     fill(at, source, numbered(50))
@@ -58,6 +59,7 @@ def test_never_one_more_than_the_limit_is_moved(at: TestBroker) -> None:
     assert sorted(bodies(at, source)) == numbered(30)[7:]
 
 
+@pytest.mark.long
 def test_no_more_is_fetched_than_may_be_moved(devbroker: TestBroker) -> None:
     fill(devbroker, "/queue/orders", numbered(30))
     assert isinstance(devbroker.rig, DevRig)
@@ -73,6 +75,7 @@ def test_no_more_is_fetched_than_may_be_moved(devbroker: TestBroker) -> None:
         running.stop()
 
 
+@pytest.mark.long
 def test_bodies_and_the_teams_headers_arrive_as_they_were(at: TestBroker) -> None:
     source, target = unused("source"), unused("target")
     odd = [b"\0\xff\x00binary", "naïve ☂".encode(), b'{"a": 1}']
@@ -86,6 +89,7 @@ def test_bodies_and_the_teams_headers_arrive_as_they_were(at: TestBroker) -> Non
         assert message.headers["content-type"] == "application/octet-stream"
 
 
+@pytest.mark.long
 def test_a_message_without_a_correlation_id_is_moved_without_one(at: TestBroker) -> None:
     source, target = unused("source"), unused("target")
     fill(at, source, [b"as it is"])
@@ -94,6 +98,7 @@ def test_a_message_without_a_correlation_id_is_moved_without_one(at: TestBroker)
     assert "correlation-id" not in moved.headers
 
 
+@pytest.mark.long
 def test_what_is_moved_outlives_a_restart(at: TestBroker) -> None:
     source, target = unused("source"), unused("target")
     fill(at, source, numbered(3))
@@ -102,6 +107,7 @@ def test_what_is_moved_outlives_a_restart(at: TestBroker) -> None:
     assert bodies(at, target) == numbered(3)
 
 
+@pytest.mark.long
 def test_a_dead_letter_moved_back_is_an_ordinary_message_again(devbroker: TestBroker) -> None:
     fill(devbroker, "/queue/DLQ.orders", [b"1"], **OURS, **{"correlation-id": "abc"})
     with override_settings(**settings_of(devbroker)):
@@ -111,6 +117,7 @@ def test_a_dead_letter_moved_back_is_an_ordinary_message_again(devbroker: TestBr
     assert not [name for name in moved.headers if name.startswith(envelope.PREFIX)]
 
 
+@pytest.mark.long
 def test_a_dead_letter_moved_to_other_dead_letters_keeps_why_it_died(devbroker: TestBroker) -> None:
     fill(devbroker, "/queue/DLQ.orders", [b"1"], **OURS)
     with override_settings(**settings_of(devbroker)):
@@ -150,6 +157,7 @@ def _count(text: Callable[[], str]) -> int:
     return int(found[-1]) if found else 0
 
 
+@pytest.mark.long
 def test_a_source_on_another_broker_is_read_with_the_same_login(devbroker: TestBroker) -> None:
     with dev_broker() as other, override_settings(**settings_of(devbroker)):
         fill(other, "/queue/orders", numbered(5))
@@ -181,6 +189,7 @@ def test_a_target_that_keeps_nothing_is_told_of(devbroker: TestBroker) -> None:
     assert "/topic/orders keeps nothing itself" in said
 
 
+@pytest.mark.long
 def test_a_broker_of_the_admin_can_be_named(transactional_db: None, devbroker: TestBroker) -> None:
     Broker.objects.create(
         name="other", host=devbroker.host, port=devbroker.port, user=devbroker.user, password=devbroker.password
@@ -199,6 +208,7 @@ def test_arguments_can_be_given_by_name(devbroker: TestBroker) -> None:
     assert bodies(devbroker, "/queue/kept") == [b"1"]
 
 
+@pytest.mark.long
 def test_bodies_never_get_into_the_log(devbroker: TestBroker, caplog: pytest.LogCaptureFixture) -> None:
     fill(devbroker, "/queue/orders", [b"a body that is nobody's business"] * 3)
     with caplog.at_level(logging.DEBUG, "stompconsole"), override_settings(**settings_of(devbroker)):

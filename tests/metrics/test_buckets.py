@@ -50,6 +50,7 @@ def test_a_consumer_that_was_deleted_is_left_out_and_the_others_are_counted(cons
     assert set(ThroughputBucket.objects.values_list("consumer_id", flat=True)) == {consumer.pk}
 
 
+@pytest.mark.long
 def test_workers_that_add_at_the_same_time_lose_nothing(consumer: Consumer) -> None:
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(_add_ten_times, [consumer.pk] * 6))

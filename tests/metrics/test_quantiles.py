@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,6 +40,7 @@ def test_a_larger_share_never_takes_less_time(histogram: list[int], one: float, 
         assert low.seconds <= high.seconds
 
 
+@pytest.mark.long
 @given(st.lists(histograms))
 def test_histograms_add_up_slot_by_slot(many: list[list[int]]) -> None:
     assert added(many) == [sum(column) for column in zip(*many, strict=True)] or not many

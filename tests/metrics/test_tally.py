@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,6 +64,7 @@ counts = st.builds(
 )
 
 
+@pytest.mark.long
 @given(counts, counts, counts)
 def test_adding_up_is_the_same_in_any_order(one: Counts, two: Counts, three: Counts) -> None:
     assert (one + two) + three == one + (two + three)

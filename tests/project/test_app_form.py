@@ -74,6 +74,7 @@ def add_to(path: Path, text: str) -> None:
         file.write(text)
 
 
+@pytest.mark.long
 def test_a_blank_project_needs_settings_and_urls_alone(blank_project: Path) -> None:
     add_to(blank_project / "shop" / "settings.py", SETTINGS)
     (blank_project / "shop" / "urls.py").write_text(URLS)
@@ -85,6 +86,7 @@ def test_a_blank_project_needs_settings_and_urls_alone(blank_project: Path) -> N
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_project_that_puts_us_after_channels_is_told_to_move_us(blank_project: Path) -> None:
     settings = SETTINGS.replace('"stompconsole", "channels", "orders"', '"channels", "stompconsole"')
     add_to(blank_project / "shop" / "settings.py", settings)

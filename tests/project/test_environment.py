@@ -81,6 +81,7 @@ def test_a_postgres_that_is_gone_is_noticed_soon_unless_the_url_says_otherwise(t
     assert (options["connect_timeout"], options["sslmode"], options["tcp_user_timeout"]) == (60, "require", 15_000)
 
 
+@pytest.mark.long
 def test_the_key_is_made_once_and_read_by_its_owner_alone(tmp_path: Path) -> None:
     first, second = settings_with(tmp_path / "new"), settings_with(tmp_path / "new")
     assert first["SECRET_KEY"] == second["SECRET_KEY"]
@@ -88,6 +89,7 @@ def test_the_key_is_made_once_and_read_by_its_owner_alone(tmp_path: Path) -> Non
     assert stat.S_IMODE((tmp_path / "new" / "secret_key").stat().st_mode) == 0o600
 
 
+@pytest.mark.long
 def test_processes_that_start_together_agree_on_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SECRET_KEY", raising=False)
     with ThreadPoolExecutor(4) as pool:
@@ -117,6 +119,7 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert words("ALLOWED_HOSTS") == ["localhost", "127.0.0.1", "[::1]"]
 
 
+@pytest.mark.long
 def test_keys_of_the_console_are_variables_with_its_name_before_them(tmp_path: Path) -> None:
     settings = settings_with(
         tmp_path, STOMPCONSOLE_TLS_VERIFY="no", STOMPCONSOLE_HANDLERS="orders.*, shop.tasks.*",

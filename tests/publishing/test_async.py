@@ -53,6 +53,7 @@ def test_other_tasks_run_while_a_blocked_broker_is_waited_for(wire: RunningDevBr
     assert wire.depth(QUEUE) == 1
 
 
+@pytest.mark.long
 def test_what_is_not_confirmed_raises(wire: RunningDevBroker, broker: str) -> None:
     wire.faults.refuse_sends("not yours")
     with pytest.raises(BrokerRefused, match="not yours"):

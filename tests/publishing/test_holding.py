@@ -190,6 +190,7 @@ def test_they_go_out_one_behind_the_other(
     assert sent(wire) == [0, 1, 2, 3]
 
 
+@pytest.mark.long
 def test_a_broker_that_is_blocked_raises_and_says_how_many_were_confirmed(
     wire: RunningDevBroker, publisher: Publisher
 ) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import stompconsole
 from tests.support.processes import ROOT
 
 
+@pytest.mark.long
 def test_public_names_import_before_django_is_set_up() -> None:
     code = (
         "import stompconsole\n"

@@ -209,6 +209,7 @@ class TestConnection:
         until(lambda: wire.connections() == 0, 5, "its session is closed")
         assert len(said(wire, "DISCONNECT")) == 1
 
+    @pytest.mark.long
     def test_a_forked_process_has_a_connection_of_its_own(self, wire: RunningDevBroker) -> None:
         env = {"DJANGO_SETTINGS_MODULE": "tests.settings", "STOMP_SERVER_HOST": wire.host}
         env |= {"STOMP_SERVER_PORT": str(wire.port)}
@@ -273,6 +274,7 @@ class TestTries:
             publisher.send(1, QUEUE, attempt=5)
         assert len(said(wire, "CONNECT")) == 1
 
+    @pytest.mark.long
     def test_a_broker_that_is_blocked_is_not_given_a_second_copy(
         self, wire: RunningDevBroker, publisher: Publisher
     ) -> None:

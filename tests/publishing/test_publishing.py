@@ -120,6 +120,7 @@ def test_an_empty_correlation_id_is_replaced(wire: RunningDevBroker, broker: str
     assert uuid.UUID(only(wire).headers["correlation-id"])
 
 
+@pytest.mark.long
 def test_published_messages_arrive_on_each_broker(any_broker: TestBroker, destination: str) -> None:
     row = make_broker(any_broker)
     publish(destination, {"n": 0}, broker=row.name)
@@ -158,6 +159,7 @@ def test_of_many_an_error_says_how_many_were_confirmed(wire: RunningDevBroker, b
         publish_many(QUEUE, range(5), broker=broker)
 
 
+@pytest.mark.long
 def test_a_broker_that_is_blocked_ends_in_a_receipt_timeout(wire: RunningDevBroker, broker: str) -> None:
     wire.faults.block_sends()
     with pytest.raises(ReceiptTimeout, match="does not confirm"):
@@ -213,6 +215,7 @@ def test_what_can_t_be_sent_fails_in_the_call_and_not_after_the_commit(
     assert wire.destinations() == []
 
 
+@pytest.mark.long
 def test_a_forked_process_has_a_session_of_its_own(wire: RunningDevBroker, broker: str) -> None:
     connection.ensure_connection()
     env = {"DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": database_url()}

@@ -69,6 +69,7 @@ def test_it_is_left_out_on_request_though_it_is_there(monkeypatch: pytest.Monkey
         maven.kept("server-1", lambda folder: None)
 
 
+@pytest.mark.long
 def test_a_repository_out_of_reach_is_told_in_mavens_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = tmp_path / "settings.xml"
     settings.write_text(SETTINGS.format(url=f"http://127.0.0.1:{free_port()}/"))

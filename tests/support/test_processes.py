@@ -41,6 +41,7 @@ def test_a_process_is_killed_at_the_end_of_its_block() -> None:
     assert not process.group_is_alive()
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_leaves_no_process_behind() -> None:
     script = (
         "import sys, signal\n"

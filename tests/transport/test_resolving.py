@@ -70,6 +70,7 @@ def test_a_standby_that_does_not_resolve_names_its_own_setting() -> None:
         connect(endpoint, Login(), connect_timeout_s=2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tls", [None, Tls()])
 def test_what_the_name_service_takes_is_part_of_the_one_limit(monkeypatch: pytest.MonkeyPatch, tls: Tls | None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -86,6 +87,7 @@ def test_what_the_name_service_takes_is_part_of_the_one_limit(monkeypatch: pytes
         assert time.monotonic() - began < 1.5
 
 
+@pytest.mark.long
 def test_the_handshake_has_all_that_is_left_and_not_the_share_of_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         found = [Address(family=socket.AF_INET, where=silent.getsockname())] * 4
@@ -96,6 +98,7 @@ def test_the_handshake_has_all_that_is_left_and_not_the_share_of_its_address(mon
         assert time.monotonic() - began > 0.8
 
 
+@pytest.mark.long
 def test_an_address_that_does_not_answer_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     with scripted_broker() as broker, socket.socket() as full:
         port = broker.endpoint().port

@@ -265,6 +265,7 @@ def test_a_broker_that_does_not_confirm_disconnect_is_left_in_time() -> None:
         assert session.close_reason == "disconnected"
 
 
+@pytest.mark.long
 def test_a_broker_that_does_not_read_is_left_in_time_too() -> None:
     with scripted_broker() as broker, session_with(broker, connect_timeout_s=30.0) as (session, _):
         writer = threading.Thread(target=write_until_it_fails, args=(session,), daemon=True)
@@ -277,6 +278,7 @@ def test_a_broker_that_does_not_read_is_left_in_time_too() -> None:
         assert not writer.is_alive(), "whoever was writing is let go"
 
 
+@pytest.mark.long
 def test_a_broker_that_does_not_read_ends_the_session_and_is_said_not_to() -> None:
     with scripted_broker() as broker, session_with(broker, connect_timeout_s=0.5) as (session, _):
         write_until_it_fails(session)
@@ -307,6 +309,7 @@ def test_a_broker_that_falls_silent_is_told_by_how_long_it_was() -> None:
         assert "silent" in ended(session)
 
 
+@pytest.mark.long
 def test_a_large_frame_that_arrives_slowly_is_a_sign_of_life() -> None:
     # Longer than the watch allows for silence, and no frame is whole in that time.
     seen: list[Frame] = []
@@ -354,6 +357,7 @@ def test_a_body_of_50_mb_is_read_in_seconds(nul: bytes) -> None:
         assert seen[0].body == body
 
 
+@pytest.mark.long
 def test_frames_of_several_threads_are_not_mixed() -> None:
     with scripted_broker() as broker, session_with(broker) as (session, peer):
 

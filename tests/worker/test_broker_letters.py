@@ -83,6 +83,7 @@ def is_in(state: ErrandState, row: BrokerReplay | BrokerBrowse) -> Callable[[], 
     return look
 
 
+@pytest.mark.long
 @QUICK
 def test_dead_letters_go_back_and_the_row_says_how_many(consumer: Consumer) -> None:
     broker = consumer.spec().broker
@@ -102,6 +103,7 @@ def test_dead_letters_go_back_and_the_row_says_how_many(consumer: Consumer) -> N
     assert done.data == {"broker_replay": replay.pk, "moved": 2, "skipped": 1, "failed": 0, "failed_again": 0}
 
 
+@pytest.mark.long
 @QUICK
 def test_what_fails_again_at_once_does_not_go_round_in_circles(consumer: Consumer) -> None:
     spec = consumer.spec()
@@ -122,6 +124,7 @@ def test_what_fails_again_at_once_does_not_go_round_in_circles(consumer: Consume
     assert sorted(take_all(spec.broker, "/queue/DLQ.orders", 3)) == [1, 2, 3]
 
 
+@pytest.mark.long
 @QUICK
 def test_what_it_waits_for_is_said_and_it_can_be_cancelled(consumer: Consumer) -> None:
     consumer.broker.port = free_port()
@@ -139,6 +142,7 @@ def test_what_it_waits_for_is_said_and_it_can_be_cancelled(consumer: Consumer) -
     assert not broker_letters.cancel_replay(replay.pk, actor=None)
 
 
+@pytest.mark.long
 @QUICK
 def test_a_worker_that_stops_leaves_it_to_another_which_does_not_move_more_than_asked_for(consumer: Consumer) -> None:
     broker = consumer.spec().broker

@@ -80,6 +80,7 @@ def statements_for(count: int, wire: RunningDevBroker, asked: Asked) -> list[str
     return list(asked.statements)
 
 
+@pytest.mark.long
 def test_messages_that_are_handled_well_ask_nothing_of_the_database_one_by_one(
     wire: RunningDevBroker, asked: Asked
 ) -> None:

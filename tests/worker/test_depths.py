@@ -125,6 +125,7 @@ def test_a_broker_that_never_answers_holds_up_no_other_and_is_said_not_to_answer
     release.set()
 
 
+@pytest.mark.long
 @QUICK
 def test_only_the_worker_that_leads_asks(devbroker: TestBroker) -> None:
     make_consumer(make_broker(devbroker), destination="/queue/orders")

@@ -90,6 +90,7 @@ def test_a_lease_that_has_run_out_is_anybodys(consumer: Consumer) -> None:
     assert first.renew({slot(consumer): lease}).lost == {slot(consumer)}
 
 
+@pytest.mark.long
 def test_a_lease_lasts_as_long_as_it_says_by_the_databases_clock(consumer: Consumer) -> None:
     first, second = leases(lease_s=0.6), leases()
     first.ensure([slot(consumer)])

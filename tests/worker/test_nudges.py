@@ -188,6 +188,7 @@ def test_without_a_channel_layer_a_nudge_does_nothing() -> None:
     nudge()
 
 
+@pytest.mark.long
 @dead
 def test_a_listener_goes_on_trying_while_its_layer_is_down(layer: DeadLayer, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:

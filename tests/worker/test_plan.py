@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -303,6 +304,7 @@ class Story:
         self.fleet.run(60)
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(some_definitions, st.lists(events, max_size=60))
 def test_no_slot_ever_has_two_runners_whatever_happens(definitions: list[Definition], happenings: list[tuple]) -> None:  # type: ignore[type-arg]
@@ -326,6 +328,7 @@ def expected_slots(fleet: Fleet) -> dict[SlotKey, RunSpec]:
     return wanted
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(some_definitions, st.lists(events, max_size=60))
 def test_a_fleet_comes_to_run_exactly_what_is_wanted_and_then_rests(
@@ -340,6 +343,7 @@ def test_a_fleet_comes_to_run_exactly_what_is_wanted_and_then_rests(
     assert story.fleet.run(30) == []
 
 
+@pytest.mark.long
 @settings(max_examples=100, deadline=None)
 @given(some_definitions, st.integers(1, 3), st.data())
 def test_a_changed_definition_touches_its_own_runners_alone(
@@ -359,6 +363,7 @@ def test_a_changed_definition_touches_its_own_runners_alone(
     assert all(replace(spec(), threads=50) == after[at][2] for at in touched)
 
 
+@pytest.mark.long
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 4), st.lists(st.integers(1, 3), min_size=1, max_size=8))
 def test_no_worker_has_more_than_its_even_share_when_all_start_together(workers: int, instances: list[int]) -> None:

@@ -45,6 +45,7 @@ def broker_with(pair: Pair, **fields: Any) -> Broker:
     )
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_several_consumers_make_one_event_for_each_switch(devbroker: TestBroker) -> None:
     with pair_before(devbroker) as pair:
