@@ -7,6 +7,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -168,8 +169,13 @@ def test_what_a_worker_was_killed_over_is_ended_and_tried_by_another(tmp_path: P
 
 def children(pid: int) -> list[int]:
     """Those that any of its threads has started."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(found) for task in tasks for found in (task / "children").read_text().split()]
+    found: list[int] = []
+    # Threads and processes end while they are looked at.
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def test_what_has_ended_two_workers_is_not_tried_by_a_third() -> None:
