@@ -37,9 +37,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _kinds_of(item):
             item.add_marker(pytest.mark.broker)
-        if item.path.parent.name == "blocked":
-            # Two of them at once would fill the same file system in memory.
-            item.add_marker(pytest.mark.xdist_group("blocked"))
         if item.get_closest_marker("django_db") or DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.rows)
 
