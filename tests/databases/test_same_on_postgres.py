@@ -12,7 +12,7 @@ from tests.support.servers import TestServer
 
 FOLDERS = ("correlation", "dashboard", "deadletters", "importing", "metrics", "models", "publishing", "worker")
 CHOSEN = "rows and not (broker or browser or slow)"
-TIME_LIMIT_S = 280.0
+TIME_LIMIT_S = 900.0
 
 
 @pytest.mark.slow
