@@ -41,15 +41,17 @@ def _planned(work: Workload) -> int:
     """The rows, captured as they always are, and a replay of them all."""
     from django.utils import timezone
 
-    from stompconsole.deadletters import storing
+    from stompconsole.deadletters import sealing, storing
     from stompconsole.deadletters.captured import captured
     from stompconsole.deadletters.selection import Filters, replay_matching
 
     consumer = dead.consumer(work)
+    redactor = sealing.redactor_of(consumer)
     for start in range(0, work.count, STORED_AT_ONCE):
         numbers = range(start, min(work.count, start + STORED_AT_ONCE))
         headers = [dead.headers(number, work.target) for number in numbers]
-        messages = [captured(given, dead.BODY, work.queue, Dialect(), timezone.now()) for given in headers]
+        now = timezone.now()
+        messages = [captured(given, dead.BODY, work.queue, Dialect(), now, redactor=redactor) for given in headers]
         storing.store(messages, consumer.pk, consumer.name)
     planned = replay_matching(Filters(), as_of=timezone.now(), expected_count=work.count, actor=None)
     if planned.replay is None:
