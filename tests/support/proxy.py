@@ -123,8 +123,15 @@ class Proxy:
         for end in (client, broker):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
-            self.connections += 1
-            self._pairs.append((client, broker))
+            # Refused since it was accepted: nobody would cut it any more.
+            refused = self._refusing
+            if not refused:
+                self.connections += 1
+                self._pairs.append((client, broker))
+        if refused:
+            for end in (client, broker):
+                _reset(end)
+            return
         self._spawn(self._pump, client, broker, self._from_client_open, "from_client")
         self._spawn(self._pump, broker, client, self._from_broker_open, "from_broker")
 
