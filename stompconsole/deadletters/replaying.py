@@ -17,13 +17,13 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
-from channels.db import database_sync_to_async
 from django.db import Error
 
 from stompconsole.conf import settings_now
 from stompconsole.deadletters import connecting, doubts, due, replay_rows
 from stompconsole.deadletters.held_replaying import HeldReplaying
 from stompconsole.deadletters.judging import Course
+from stompconsole.deadletters.off_loop import in_database, rest
 from stompconsole.deadletters.pacing import Pace
 from stompconsole.deadletters.replay_rows import Held, Lane, Orders, Portion
 from stompconsole.deadletters.resending import Resender, Results
@@ -48,11 +48,6 @@ WRITE_TRIES_AT_STOP = 3
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-async def _in_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    result: R = await database_sync_to_async(function)(*args, **kwargs)
-    return result
 
 
 async def _in_kept_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -88,13 +83,13 @@ class ReplayEngine:
                 self._wake.clear()
                 pause_s = await self._gather()
                 if not [lane for lane in Lane if await self._began(lane, group, stop)]:
-                    await _rest(pause_s, stop, self._wake)
+                    await rest(pause_s, stop, self._wake)
 
     async def _gather(self) -> float:
         """Make replays of the retries that are due; how long to rest before the next look."""
         poll_s = settings_now().poll_interval_s
         try:
-            next_s = await _in_database(due.gather)
+            next_s = await in_database(due.gather)
         except Error as error:
             logger.warning("retries that are due can't be looked for: %s", error)
             return poll_s
@@ -119,7 +114,7 @@ class ReplayEngine:
         if len(carrying) >= AT_ONCE[lane]:
             return None
         try:
-            return await _in_database(replay_rows.take, self._worker_id, settings_now().lease_s, carrying, lane)
+            return await in_database(replay_rows.take, self._worker_id, settings_now().lease_s, carrying, lane)
         except Error as error:
             logger.warning("replays can't be looked for: %s", error)
             return None
@@ -226,14 +221,14 @@ class _Run:
         limit = self._course.may_send if self._course is not None else None
         if limit == 0:
             await self._say(self._course.waits if self._course is not None else "")
-            await _rest(JUDGE_EVERY_S, self._stop, self._changed)
+            await rest(JUDGE_EVERY_S, self._stop, self._changed)
             return 0
         if not self._held_up:
             # Else the reason stays until it gets on again: trying once more takes as long as a receipt may.
             await self._say("")
         if not (most := self._pace.allowed(replay_rows.PORTION)):
             # Not much longer: the rate may be changed meanwhile.
-            await _rest(min(self._pace.wait_s(), RENEW_EVERY_S), self._stop, self._changed)
+            await rest(min(self._pace.wait_s(), RENEW_EVERY_S), self._stop, self._changed)
             return 0
         return most if limit is None else min(most, limit)
 
@@ -282,7 +277,7 @@ class _Run:
             logger.warning("replay %d waits: %s", self._replay_id, why)
 
     async def _pause(self) -> None:
-        await _rest(random.uniform(self._pause_s / 2, self._pause_s), self._stop, self._changed)  # noqa: S311
+        await rest(random.uniform(self._pause_s / 2, self._pause_s), self._stop, self._changed)  # noqa: S311
         self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
 
     async def _keep_lease(self) -> None:
@@ -315,13 +310,3 @@ class _Run:
 
     async def _rows(self, function: Callable[..., R], *args: Any) -> R:
         return await _in_kept_database(function, self._replay_id, *args)
-
-
-async def _rest(seconds: float, *until: asyncio.Event) -> None:
-    """Wait, but not longer than until one of the events is set."""
-    waits = [asyncio.ensure_future(event.wait()) for event in until]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

@@ -17,6 +17,7 @@ from typing import Any
 
 from stompconsole.conf import settings_now
 from stompconsole.deadletters import broker_letters
+from stompconsole.deadletters.off_loop import rest
 from stompconsole.delivery.browsing import Browsed, browse
 from stompconsole.delivery.returning import Going, Returning
 from stompconsole.delivery.sender import Senders
@@ -57,7 +58,7 @@ class BrokerLetters:
             while not stop.is_set():
                 self._wake.clear()
                 if not await self._begin(stop):
-                    await _rest(settings_now().poll_interval_s, stop, self._wake)
+                    await rest(settings_now().poll_interval_s, stop, self._wake)
             if self._tasks:
                 await asyncio.wait(self._tasks)
         finally:
@@ -163,7 +164,7 @@ class _Carrying:
                 write_at = loop.time() + min(WRITE_EVERY_S, settings_now().lease_s / 3)
                 if not await self._write(going):
                     break
-            await _rest(LOOK_EVERY_S, stop)
+            await rest(LOOK_EVERY_S, stop)
             going = self._returning.look()
         return going
 
@@ -192,12 +193,3 @@ class _Carrying:
 def _place(pk: int) -> tuple[BrokerSpec, str]:
     row = BrokerBrowse.objects.select_related("consumer__broker").get(pk=pk)
     return row.consumer.broker.spec(), row.consumer.dead_letters_go_to
-
-
-async def _rest(seconds: float, *until: asyncio.Event) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in until]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-from channels.db import database_sync_to_async
 from django.db import Error
 
 from stompconsole.conf import settings_now
+from stompconsole.deadletters.off_loop import in_database
 from stompconsole.deadletters.trying import trial_rows
 from stompconsole.deadletters.trying.process import Nursery, NurseryFailed
 from stompconsole.deadletters.trying.verdict import Verdict, skipped
@@ -34,14 +33,6 @@ WRITE_TRIES = 5
 WRITE_PAUSE_S = 0.5
 MOST_FAILURES = 2
 """So often in a row the process may fail before the rest of a trial is skipped."""
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-async def _in_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    result: R = await database_sync_to_async(function)(*args, **kwargs)
-    return result
 
 
 class TrialEngine:
@@ -71,7 +62,7 @@ class TrialEngine:
         if not settings_now().try_handlers:
             return None
         try:
-            return await _in_database(trial_rows.take, self._worker_id, settings_now().lease_s)
+            return await in_database(trial_rows.take, self._worker_id, settings_now().lease_s)
         except Error as error:
             logger.warning("trials can't be looked for: %s", error)
             return None
@@ -111,23 +102,23 @@ class _Run:
 
     async def _tried_next(self) -> bool:
         """Try one; false when none was left."""
-        item_id = await _in_database(trial_rows.next_item, self._trial_id, self._worker_id)
+        item_id = await in_database(trial_rows.next_item, self._trial_id, self._worker_id)
         if item_id is None:
-            if await _in_database(trial_rows.finish, self._trial_id, self._worker_id, self._worker_name):
+            if await in_database(trial_rows.finish, self._trial_id, self._worker_id, self._worker_name):
                 logger.info("trial %d is done", self._trial_id)
             return False
         verdict = await self._verdict(item_id)
         if verdict is None:
-            await _in_database(trial_rows.unbegin, item_id)
+            await in_database(trial_rows.unbegin, item_id)
             return False
         await self._write_down(item_id, verdict)
         if self._failures >= MOST_FAILURES:
-            await _in_database(trial_rows.skip_rest, self._trial_id, verdict.notes[0])
+            await in_database(trial_rows.skip_rest, self._trial_id, verdict.notes[0])
         return True
 
     async def _verdict(self, item_id: int) -> Verdict | None:
         """What came of it; None when it was ended because the trial or the worker is to end."""
-        limit_s = await _in_database(trial_rows.limit_s)
+        limit_s = await in_database(trial_rows.limit_s)
         trying = asyncio.create_task(self._nursery.try_item(item_id, limit_s))
         try:
             await _any_of(None, self._over, self._stop, trying)
@@ -146,21 +137,21 @@ class _Run:
     async def _write_down(self, item_id: int, verdict: Verdict) -> None:
         for tries in range(1, WRITE_TRIES + 1):
             try:
-                await _in_database(trial_rows.record, item_id, verdict)
+                await in_database(trial_rows.record, item_id, verdict)
             except Error:
                 if tries == WRITE_TRIES:
                     raise
                 await asyncio.sleep(WRITE_PAUSE_S)
             else:
                 break
-        if await _in_database(trial_rows.locks_everybody_out):
+        if await in_database(trial_rows.locks_everybody_out):
             await asyncio.sleep(BREATH_S)
 
     async def _keep_lease(self) -> None:
         while True:
             await asyncio.sleep(min(RENEW_EVERY_S, self._lease_s / 3))
             try:
-                held = await _in_database(trial_rows.renew, self._trial_id, self._worker_id, self._lease_s)
+                held = await in_database(trial_rows.renew, self._trial_id, self._worker_id, self._lease_s)
             except Error as error:
                 # Another worker may take it meanwhile: then an item is tried twice, and what comes second is dropped.
                 logger.warning("the lease of trial %d can't be renewed: %s", self._trial_id, error)
@@ -172,7 +163,7 @@ class _Run:
     async def _leave(self) -> None:
         await self._nursery.close()
         try:
-            await _in_database(trial_rows.give_up_lease, self._trial_id, self._worker_id)
+            await in_database(trial_rows.give_up_lease, self._trial_id, self._worker_id)
         except Error as error:
             logger.warning("trial %d is left to its lease: %s", self._trial_id, error)
 
