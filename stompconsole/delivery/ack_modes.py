@@ -12,11 +12,23 @@ from stompconsole.transport.session import Session
 
 
 class CumulativeSettlement(Settlement):
-    """``client``: an ACK covers all before it, so it is owed only for what is settled without a gap."""
+    """``client``: an ACK covers all before it, so it is owed only for what is settled without a gap.
+
+    So draining lets handlers begin with what came before a message that another thread has begun with: given back, it
+    would take that one along, which has been handled.
+    """
 
     def __init__(self, session: Session, destination: str, *, limit: int, around: Surroundings) -> None:
         super().__init__(session, destination, limit=limit, around=around)
         self._order: deque[Delivery] = deque()
+        self._begun_with = 0
+
+    def begins(self, delivery: Delivery) -> bool:
+        with self._lock:
+            if self.wants_more:
+                self._begun_with = max(self._begun_with, delivery.number)
+                return True
+            return self.open and delivery.number < self._begun_with
 
     def arrived(self, delivery: Delivery) -> None:
         self._order.append(delivery)

@@ -45,6 +45,9 @@ class Pipeline:
         self._work = work
         self._batch = batch
         self._inbox: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
+        # Held from getting messages until they are in work, so that they get there in the order of arrival: what a
+        # cumulative ACK covers has then all been in work before what it names.
+        self._turn = threading.Lock()
         self._threads = [
             threading.Thread(target=self._run, name=f"{name} handler {number}", daemon=True)
             for number in range(1, threads + 1)
@@ -78,12 +81,20 @@ class Pipeline:
 
     def _run(self) -> None:
         try:
-            while (first := self._inbox.get()) is not None:
-                # While a handler was busy a session may have ended and another begun.
-                for settlement, batch in groupby(self._fill(first), key=_settlement_of):
-                    self._process(settlement, list(batch))
+            while (taken := self._take()) is not None:
+                for settlement, batch in taken:
+                    self._process(settlement, batch)
         finally:
             self._work.close()
+
+    def _take(self) -> list[tuple[Settlement, list[Delivery]]] | None:
+        """What is done next, by settlement: while a handler was busy a session may have ended and another begun."""
+        with self._turn:
+            first = self._inbox.get()
+            if first is None:
+                return None
+            batches = groupby(self._fill(first), key=_settlement_of)
+            return [(settlement, settlement.take(list(batch))) for settlement, batch in batches]
 
     def _fill(self, first: Delivery) -> list[Delivery]:
         batch = [first]
@@ -98,8 +109,7 @@ class Pipeline:
             pass
         return batch
 
-    def _process(self, settlement: Settlement, batch: Sequence[Delivery]) -> None:
-        taken = settlement.take(batch)
+    def _process(self, settlement: Settlement, taken: Sequence[Delivery]) -> None:
         if not taken:
             return
         try:

@@ -51,6 +51,7 @@ class Delivery:
         "first_failed_at",
         "headers",
         "in_work",
+        "number",
         "retry_step",
         "settled",
         "settlement",
@@ -63,6 +64,7 @@ class Delivery:
         self.ack_id = headers.get(ack_header, "")
         self.settled = False
         self.in_work = False
+        self.number = 0
         self.attempts = 0
         self.attempts_before = 0
         self.retry_step = 0
@@ -84,8 +86,8 @@ class Delivery:
 
     @property
     def wanted(self) -> bool:
-        """Whether a handler is still to begin with it: it can be settled, and nobody drains."""
-        return not self.settled and self.settlement.wants_more
+        """Whether a handler is still to begin with it, which it then does: it can be settled, and nobody drains."""
+        return not self.settled and self.settlement.begins(self)
 
     def ack(self) -> bool:
         """Settle as done; false if it was settled before or its session has ended."""
@@ -140,6 +142,11 @@ class Settlement:
     def arrived(self, delivery: Delivery) -> None:
         """A message came in; called on the io thread, in the order of arrival."""
         self.received += 1
+        delivery.number = self.received
+
+    def begins(self, delivery: Delivery) -> bool:
+        """Whether a handler may begin with what went into work: not once somebody drains."""
+        return self.wants_more
 
     def take(self, batch: Sequence[Delivery]) -> list[Delivery]:
         """Those that go into work: draining waits for them. None any more once it has begun."""

@@ -180,6 +180,17 @@ def test_once_draining_nothing_more_goes_into_work(mode: AckMode) -> None:
     assert settlement.wait_idle(0.0)
 
 
+@pytest.mark.parametrize(("mode", "begins"), [(AckMode.CLIENT_INDIVIDUAL, []), (AckMode.CLIENT, [0, 1])])
+def test_while_draining_a_cumulative_ack_has_what_it_covers_begun_with(mode: AckMode, begins: list[int]) -> None:
+    _, _, settlement, deliveries = made(mode, 5)
+    assert deliveries[2].wanted
+    settlement.drain()
+    assert [number for number in (0, 1, 3, 4) if deliveries[number].wanted] == begins
+    settlement.ended()
+    settlement.shut()
+    assert not any(delivery.wanted for delivery in deliveries), "nothing can be settled any more"
+
+
 def test_what_is_settled_already_does_not_go_into_work_again() -> None:
     _, _, settlement, deliveries = made(AckMode.CLIENT_INDIVIDUAL, 2)
     settlement.again(deliveries[0], 1.0)
