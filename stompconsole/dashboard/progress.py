@@ -35,7 +35,8 @@ DOUBTFUL_SHOWN = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A replay and its items counted by state. ``per_s`` is the rate of sending over the last seconds."""
+    """A replay and its items counted by state. ``per_s`` is the rate of sending over the last seconds; ``to_freeze``
+    are those of a large choice that are not items yet, and are among ``waiting``."""
 
     replay: Replay
     waiting: int
@@ -44,6 +45,7 @@ class Progress:
     failed_again: int
     skipped: int
     per_s: float
+    to_freeze: int = 0
 
     @property
     def total(self) -> int:
@@ -83,7 +85,9 @@ class Progress:
 
     @property
     def pace(self) -> str:
-        """``198/s · about 5 min left`` while it sends, "" otherwise."""
+        """``198/s · about 5 min left`` while it sends, how far it is while it is frozen, "" otherwise."""
+        if self.under_way and self.to_freeze and not self.obstacle:
+            return f"{self.total - self.to_freeze:,} of {self.total:,} set aside for it so far"
         if not self.under_way or not self.per_s or self.obstacle:
             return ""
         left = f" · about {formats.span(self.waiting / self.per_s)} left" if self.waiting else ""
@@ -129,14 +133,17 @@ def _progress(row: Replay, counts: Mapping[tuple[int, str], int], just_sent: int
         return counts.get((row.pk, state), 0)
 
     lived = max(1.0, (now - row.created_at).total_seconds())
+    frozen = sum(map(of, ReplayItemState))
+    to_freeze = max(0, row.total - frozen) if row.unfrozen is not None else 0
     return Progress(
         replay=row,
-        waiting=of(ReplayItemState.WAITING),
+        waiting=of(ReplayItemState.WAITING) + to_freeze,
         sent=of(ReplayItemState.SENT),
         processed=of(ReplayItemState.PROCESSED),
         failed_again=of(ReplayItemState.FAILED_AGAIN),
         skipped=of(ReplayItemState.SKIPPED),
         per_s=just_sent / min(lived, RATE_OVER.total_seconds()),
+        to_freeze=to_freeze,
     )
 
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from stompconsole import audit
 from stompconsole.audit import Action
-from stompconsole.deadletters import transitions
+from stompconsole.deadletters import freezing, transitions
 from stompconsole.models import Replay, ReplayState
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def cancel_replay(replay_id: int, *, actor: User | None, remote_address: str | N
     now = timezone.now()
     if not _of(replay_id, *UNDER_WAY, *RESTING).update(state=ReplayState.CANCELLED, note=note, finished_at=now):
         return False
+    freezing.end(replay_id)
     unleased = Replay.objects.filter(Q(worker=None) | Q(lease_until=None) | Q(lease_until__lt=Now()), pk=replay_id)
     if unleased.update(worker=None, lease_until=None):
         transitions.skip_waiting(replay_id, note, now)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import date, datetime, time, timedelta
 from urllib.parse import urlencode
 
@@ -92,6 +92,11 @@ class Filters:
             if text and moment(text) is None:
                 told.append(f"{name} {text!r} is no time: write 2026-11-23, 2026-11-23T14:00, or 90m, 24h, 7d back.")
         return (*told, *searching.problems(self.text))
+
+    def settled(self, now: datetime) -> Filters:
+        """The same with the times that it means ``now``, to be asked again later: ``24h`` would mean another time."""
+        times = {name: at.isoformat() for name in _BOUNDS if (at := moment(getattr(self, name), now)) is not None}
+        return replace(self, **times)
 
     def frozen(self, as_of: datetime, state: DeadLetterState = DeadLetterState.DEAD) -> QuerySet[DeadLetter]:
         """What matches and has been dead (or in ``state``) without a break since ``as_of``: never more than then."""
@@ -216,10 +221,10 @@ def _day(text: str) -> date | None:
         return None
 
 
-def moment(text: str) -> datetime | None:
+def moment(text: str, now: datetime | None = None) -> datetime | None:
     """A time as it stands in a URL: ISO 8601, or a span back from now; None for anything else."""
     if span := _SPAN.fullmatch(text):
-        return timezone.now() - timedelta(seconds=int(span["number"]) * _SECONDS[span["unit"]])
+        return (now or timezone.now()) - timedelta(seconds=int(span["number"]) * _SECONDS[span["unit"]])
     try:
         day = _day(text)
         found = datetime.combine(day, time()) if day is not None else parse_datetime(text)

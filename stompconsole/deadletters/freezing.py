@@ -1,30 +1,49 @@
-"""Freezing a choice to ids: dead letters that match become the items of one replay, in the database alone.
+"""Freezing a choice to ids: dead letters that match become the items of one replay.
 
 Whoever chooses the same dead letter at the same time loses it at the constraint ``one_active_replay_per_dead_letter``
-and goes on with the rest. Runs inside the transaction of its caller.
+and goes on with the rest. A small choice is frozen inside the transaction of its caller, a large one portion by portion
+by the worker that carries the replay out; what has been dead without a break since it was chosen is no more than that.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.models.constants import OnConflict
 from django.utils import timezone
 
 from stompconsole.deadletters import operations, storable, transitions
+from stompconsole.deadletters.filters import Filters
 from stompconsole.deadletters.plans import Plan
-from stompconsole.models import Consumer, DeadLetter, DeadLetterState, FailureGroup, Replay, ReplayItem, ReplayItemState
+from stompconsole.models import (
+    Consumer,
+    DeadLetter,
+    DeadLetterState,
+    FailureGroup,
+    Replay,
+    ReplayItem,
+    ReplayItemState,
+    ReplayState,
+)
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
 IDS_PER_QUERY = 500
+
+AT_ONCE = 2_000
+"""What is more than this is not frozen while an operator waits, but by the worker."""
+
+PORTION = 2_000
+"""Dead letters a worker freezes in one transaction."""
 
 
 def begin(selection: str, reason: str, actor: User | None, plan: Plan, group: FailureGroup | None = None) -> Replay:
@@ -58,22 +77,71 @@ def begin_routine(selection: str, consumer: Consumer | None) -> Replay:
 def freeze(replay: Replay, choices: Iterable[QuerySet[DeadLetter]]) -> int:
     """Make what is dead among ``choices``, or scheduled if it is a replay of that, the items of ``replay``; returns
     how many there are."""
-    state = state_of(replay)
-    for rows in choices:
-        _insert_items(replay, rows)
-    items = ReplayItem.objects.filter(replay=replay)
-    frozen = transitions.of_items(items)
-    transitions.lock(frozen)
-    # Discarded, or sent and back, between the reading and the lock: not ours any more.
-    states = frozen.values_list("pk", "state").iterator(chunk_size=2_000)
-    for ids in _portions([pk for pk, found in states if found != state]):
-        items.filter(dead_letter_id__in=ids).delete()
-    replay.total = transitions.turn(frozen, DeadLetterState.REPLAYING, timezone.now())
+    # In the order of ids, so that two of these over the same rows wait for each other one way round.
+    ids = sorted(pk for rows in choices for pk in rows.order_by().values_list("pk", flat=True).iterator())
+    replay.total = sum(_freeze(replay, some) for some in _portions(ids))
     replay.save(update_fields=["total"])
-    if not replay.scheduled:
-        # Retries that are due now and then would hide what became of a person's replay.
-        FailureGroup.objects.filter(pk__in=items.order_by().values("group").distinct()).update(last_replay=replay)
+    _tell_groups(replay)
     return replay.total
+
+
+def begin_freezing(replay: Replay, filters: Filters, as_of: datetime, count: int) -> None:
+    """Have the worker that takes ``replay`` freeze the ``count`` that match, before it sends the first of them."""
+    replay.total = count
+    replay.unfrozen = {"filters": asdict(filters.settled(as_of)), "as_of": as_of.isoformat()}
+    replay.save(update_fields=["total", "unfrozen"])
+
+
+@transaction.atomic
+def go_on(replay_id: int, worker_id: uuid.UUID) -> bool:
+    """Freeze some more of what was chosen, if this worker carries the replay out; whether there may be more yet.
+
+    A transaction each: nobody else who writes waits for a hundred thousand rows.
+    """
+    if (replay := _carried_out(replay_id, worker_id)) is None or replay.unfrozen is None:
+        return False
+    choice = replay.unfrozen
+    rows = Filters(**choice["filters"]).frozen(datetime.fromisoformat(choice["as_of"]))
+    # What was frozen is not dead any more: those that still match are the next.
+    ids = sorted(rows.order_by().values_list("pk", flat=True)[:PORTION])
+    if sum(_freeze(replay, some) for some in _portions(ids)):
+        return True
+    end(replay_id)
+    return False
+
+
+def end(replay_id: int) -> None:
+    """No more of it is frozen: what it holds now is all."""
+    total = ReplayItem.objects.filter(replay=replay_id).count()
+    if Replay.objects.filter(pk=replay_id, unfrozen__isnull=False).update(unfrozen=None, total=total):
+        _tell_groups(Replay.objects.get(pk=replay_id))
+
+
+def _carried_out(replay_id: int, worker_id: uuid.UUID) -> Replay | None:
+    """A running replay of this worker, locked: whoever cancels it waits until what is frozen with it is written."""
+    running = Replay.objects.filter(pk=replay_id, worker_id=worker_id, state=ReplayState.RUNNING)
+    # A write and not a lock for reading: on SQLite it makes its transaction the one writer.
+    return running.get() if running.update(worker_id=worker_id) else None
+
+
+def _freeze(replay: Replay, ids: Sequence[uuid.UUID]) -> int:
+    """Make those with these ids items of ``replay``, but for what is not dead, or taken; returns how many."""
+    state = state_of(replay)
+    _insert_items(replay, transitions.by_id(ids).filter(state=state))
+    transitions.lock(transitions.by_id(ids))
+    items = {item.dead_letter_id: item.pk for item in transitions.open_items(ids) if item.replay_id == replay.pk}
+    frozen = set(transitions.by_id(items).filter(state=state).values_list("pk", flat=True))
+    # Discarded, or sent and back, between the reading and the lock: not ours any more.
+    if gone := [pk for letter, pk in items.items() if letter not in frozen]:
+        ReplayItem.objects.filter(pk__in=gone).delete()
+    return transitions.turn(transitions.by_id(frozen), DeadLetterState.REPLAYING, timezone.now()) if frozen else 0
+
+
+def _tell_groups(replay: Replay) -> None:
+    # Retries that are due now and then would hide what became of a person's replay.
+    if not replay.scheduled:
+        groups = ReplayItem.objects.filter(replay=replay).order_by().values("group").distinct()
+        FailureGroup.objects.filter(pk__in=groups).update(last_replay=replay)
 
 
 def state_of(replay: Replay) -> DeadLetterState:

@@ -21,7 +21,8 @@ PAIRS_PER_TRANSACTION = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a replay is: its items by state. They add up to ``total`` until retention deletes dead letters."""
+    """How far a replay is: its items by state. They add up to ``total`` once all of it is frozen, and until retention
+    deletes dead letters."""
 
     total: int = 0
     waiting: int = 0
@@ -48,9 +49,10 @@ def record_processed(pairs: Sequence[tuple[str, str]]) -> int:
 def progress(replay: Replay) -> Progress:
     """One query."""
     counts = dict(ReplayItem.objects.filter(replay=replay).order_by().values_list("state").annotate(Count("pk")))
+    to_freeze = max(0, replay.total - sum(counts.values())) if replay.unfrozen is not None else 0
     return Progress(
         total=replay.total,
-        waiting=counts.get(ReplayItemState.WAITING, 0),
+        waiting=counts.get(ReplayItemState.WAITING, 0) + to_freeze,
         sent=counts.get(ReplayItemState.SENT, 0),
         processed=counts.get(ReplayItemState.PROCESSED, 0),
         failed_again=counts.get(ReplayItemState.FAILED_AGAIN, 0),

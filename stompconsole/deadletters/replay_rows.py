@@ -325,7 +325,7 @@ def _outcomes(items: QuerySet[ReplayItem]) -> Outcomes:
 def finish(replay_id: int, worker_id: uuid.UUID, worker_name: str) -> bool:
     """The replay is done, if nothing of it is waiting any more; false if something is."""
     running = Replay.objects.filter(pk=replay_id, worker_id=worker_id, state=ReplayState.RUNNING)
-    done = running.exclude(items__state=ReplayItemState.WAITING)
+    done = running.filter(unfrozen__isnull=True).exclude(items__state=ReplayItemState.WAITING)
     if not done.update(state=ReplayState.DONE, finished_at=timezone.now(), worker=None, lease_until=None, note=""):
         return False
     replay = Replay.objects.get(pk=replay_id)

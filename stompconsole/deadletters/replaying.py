@@ -20,7 +20,7 @@ from asgiref.sync import sync_to_async
 from django.db import Error
 
 from stompconsole.conf import settings_now
-from stompconsole.deadletters import connecting, doubts, due, replay_rows
+from stompconsole.deadletters import connecting, doubts, due, freezing, replay_rows
 from stompconsole.deadletters.held_replaying import HeldReplaying
 from stompconsole.deadletters.judging import Course
 from stompconsole.deadletters.off_loop import in_database, rest
@@ -169,6 +169,8 @@ class _Run:
     async def _went_through(self) -> bool:
         """Once from the first waiting item to the last; true when the replay is done."""
         try:
+            while self.may_send and await self._rows(freezing.go_on, self._worker_id):
+                pass
             began_at = self._resume_at
             trouble = await self._send_waiting() or await self._held_replaying.send(self._held, self)
             if not trouble and began_at:

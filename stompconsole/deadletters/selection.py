@@ -100,10 +100,16 @@ def replay_matching(
     remote_address: str | None = None,
     plan: Plan = PLAIN,
 ) -> Planned:
-    """Have all that match sent again: exactly what the preview of ``as_of`` counted, less what has gone since."""
+    """Have all that match sent again: exactly what the preview of ``as_of`` counted, less what has gone since, or goes
+    before the worker has frozen a large choice."""
     by = By(actor=actor, reason=storable.text(reason), remote_address=remote_address, actor_name=actor_name)
     replay = freezing.begin(filters.describe(), by.reason, actor, plan)
-    chosen = freezing.freeze(replay, [filters.frozen(as_of)])
+    rows = filters.settled(as_of).frozen(as_of)
+    if rows.order_by()[: freezing.AT_ONCE + 1].count() > freezing.AT_ONCE:
+        chosen = rows.count()
+        freezing.begin_freezing(replay, filters, as_of, chosen)
+    else:
+        chosen = freezing.freeze(replay, [rows])
     if chosen > expected_count:
         return _refuse(Planned(refusal=grown(expected_count, chosen)))
     if not chosen:

@@ -46,6 +46,9 @@ class Replay(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
     total = models.PositiveIntegerField(default=0)
+    unfrozen = models.JSONField(
+        null=True, help_text="What was chosen and is not frozen to ids yet: filters, and as of when. None: all is."
+    )
     destination = models.CharField(max_length=500, blank=True, help_text="Empty: where each came from.")
     unknown_to = models.CharField(max_length=500, blank=True, help_text="Where what has no known origin goes.")
     rate = models.FloatField(null=True, help_text="Messages a second at most.")
