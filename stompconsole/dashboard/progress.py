@@ -113,7 +113,7 @@ class Trouble:
 
 
 def progress_of(replay: Replay, now: datetime) -> Progress:
-    """The progress of one replay. Two queries."""
+    """The progress of one replay. Two queries at most."""
     return progress_of_all([replay], now)[0]
 
 
@@ -121,8 +121,9 @@ def progress_of_all(replays: Iterable[Replay], now: datetime) -> list[Progress]:
     """The progress of several, in the same two queries."""
     rows = list(replays)
     items = ReplayItem.objects.filter(replay__in=rows)
+    going = ReplayItem.objects.filter(replay__in=[row for row in rows if row.state in UNDER_WAY])
     states = items.order_by().values_list("replay_id", "state").annotate(count=Count("pk"))
-    recent = items.filter(sent_at__gt=now - RATE_OVER).order_by().values_list("replay_id").annotate(count=Count("pk"))
+    recent = going.filter(sent_at__gt=now - RATE_OVER).order_by().values_list("replay_id").annotate(count=Count("pk"))
     counts = {(replay_id, state): count for replay_id, state, count in states}
     just_sent = dict(recent)
     return [_progress(row, counts, just_sent.get(row.pk, 0), now) for row in rows]

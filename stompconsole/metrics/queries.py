@@ -6,13 +6,13 @@ Rows become frozen values here; how they read in words is the dashboard's. Times
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.contrib.auth import get_user_model
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, OuterRef, Subquery, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -27,6 +27,7 @@ from stompconsole.models import (
     Consumer,
     DeadLetter,
     DeadLetterState,
+    LetterTally,
     Purpose,
     Subscription,
     SubscriptionState,
@@ -89,10 +90,13 @@ class DeadLetterCounts:
 
 def _dead_counts(now: datetime) -> DeadCounts:
     dead = DeadLetter.objects.filter(state=DeadLetterState.DEAD)
-    # One count for each consumer: a GROUP BY over all of them would not stay within the index.
-    of_one = dead.filter(consumer=OuterRef("pk")).order_by().values("state").annotate(count=Count("pk")).values("count")
-    counts = {pk: count for pk, count in Consumer.objects.values_list("pk").annotate(count=Subquery(of_one)) if count}
-    counts |= {None: gone} if (gone := dead.filter(consumer__isnull=True).count()) else {}
+    # By the tallies: counting a million of them takes seconds. Those that have no group yet are not in the tallies.
+    tallied = LetterTally.objects.filter(state=DeadLetterState.DEAD).order_by().values_list("group__consumer")
+    ungrouped = dead.filter(group=None).order_by().values_list("consumer")
+    counts: Counter[int | None] = Counter()
+    for pk, count in (*tallied.annotate(sum=Sum("count")), *ungrouped.annotate(count=Count("pk"))):
+        counts[pk] += count
+    counts = +counts
     newest = dead.values_list("error_type", "error_message", "failed_at").first()
     return DeadCounts(
         by_consumer=counts,

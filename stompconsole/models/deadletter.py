@@ -35,8 +35,11 @@ class DeadLetter(models.Model):
     """One message that was given up on. The id travels with it, so a second death finds the same row."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    consumer = models.ForeignKey(Consumer, null=True, on_delete=models.SET_NULL, related_name="dead_letters")
-    consumer_name = models.CharField(max_length=50, db_index=True)
+    # Its index is the one below that begins with it.
+    consumer = models.ForeignKey(
+        Consumer, null=True, on_delete=models.SET_NULL, related_name="dead_letters", db_index=False
+    )
+    consumer_name = models.CharField(max_length=50)
     group = models.ForeignKey(
         "stompconsole.FailureGroup", null=True, on_delete=models.SET_NULL, related_name="letters", db_index=False
     )
@@ -57,7 +60,7 @@ class DeadLetter(models.Model):
         null=True, help_text="What was redacted, encrypted: put back when it is replayed. None: nothing was."
     )
     held = models.CharField(max_length=500, blank=True, help_text="The queue where it waits if its body is not stored.")
-    held_on = models.ForeignKey(Broker, null=True, on_delete=models.SET_NULL, related_name="+")
+    held_on = models.ForeignKey(Broker, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     held_copy = models.UUIDField(null=True, help_text="Which of the copies there is the newest: the failure's id.")
     error_type = models.CharField(max_length=255, blank=True)
     error_message = models.TextField(blank=True)
@@ -74,7 +77,10 @@ class DeadLetter(models.Model):
 
     class Meta:
         ordering = ["-failed_at", "-id"]
+        # Each is written anew whenever the state changes: none that another one can stand in for.
         indexes = [
+            # The state at its end: those of a time are counted by state without reading their rows.
+            models.Index(fields=["-failed_at", "-id", "state"]),
             models.Index(fields=["state", "-failed_at", "-id"]),
             models.Index(fields=["consumer", "state", "-failed_at"]),
             models.Index(fields=["group", "state", "-failed_at", "-id"]),
@@ -82,6 +88,7 @@ class DeadLetter(models.Model):
             models.Index(
                 fields=["state", "due_at", "id"], condition=models.Q(due_at__isnull=False), name="stompconsole_due"
             ),
+            models.Index(fields=["held_on"], condition=models.Q(held_on__isnull=False), name="stompconsole_held_on"),
             # Of ``id:`` in a search; those of headers, document and text are in ``models.postgres``.
             models.Index(fields=["message_id"]),
             models.Index(fields=["correlation_id"]),

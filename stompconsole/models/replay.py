@@ -113,15 +113,22 @@ class ReplayItemState(models.TextChoices):
 class ReplayItem(models.Model):
     """One dead letter in one replay; the constraint lets it be in one active replay only."""
 
-    replay = models.ForeignKey(Replay, on_delete=models.CASCADE, related_name="items")
+    # Its index is the one below that begins with it.
+    replay = models.ForeignKey(Replay, on_delete=models.CASCADE, related_name="items", db_index=False)
     dead_letter = models.ForeignKey(DeadLetter, on_delete=models.CASCADE, related_name="replay_items")
     state = models.CharField(max_length=12, choices=ReplayItemState.choices, default=ReplayItemState.WAITING)
     active = models.BooleanField(default=True, help_text="False once it was sent, skipped or cancelled.")
     note = models.TextField(blank=True)
+    # No index: groups are never deleted.
     group = models.ForeignKey(
-        FailureGroup, null=True, on_delete=models.SET_NULL, related_name="+", help_text="What it had died of."
+        FailureGroup,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
+        help_text="What it had died of.",
     )
-    edit = models.ForeignKey(LetterEdit, null=True, on_delete=models.SET_NULL, related_name="items")
+    edit = models.ForeignKey(LetterEdit, null=True, on_delete=models.SET_NULL, related_name="items", db_index=False)
     begun_at = models.DateTimeField(null=True, help_text="When it was about to be sent; set before each SEND.")
     doubtful = models.BooleanField(default=False, help_text="May have been sent twice: a worker ended before it knew.")
     sent_at = models.DateTimeField(null=True)
@@ -134,7 +141,13 @@ class ReplayItem(models.Model):
             ),
         ]
         # The id: the next portion of a large replay is read in its order, without sorting what is left of it.
-        indexes = [models.Index(fields=["replay", "state", "id"])]
+        indexes = [
+            models.Index(fields=["replay", "state", "id"]),
+            # What its page tells of the few among a hundred thousand.
+            models.Index(fields=["replay", "id"], condition=models.Q(doubtful=True), name="stompconsole_doubtful"),
+            models.Index(fields=["replay"], condition=~models.Q(note=""), name="stompconsole_noted"),
+            models.Index(fields=["edit"], condition=models.Q(edit__isnull=False), name="stompconsole_edited"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.replay_id}/{self.dead_letter_id} {self.state}"

@@ -63,6 +63,29 @@ def test_counts_by_state_are_what_counting_the_rows_gives(filters: Filters) -> N
 
 
 @pytest.mark.usefixtures("_some")
+@pytest.mark.parametrize("few", [0, 5_000], ids=["by time", "by group"])
+@pytest.mark.parametrize("filters", FILTERS, ids=str)
+def test_a_list_narrowed_by_the_tallies_is_the_same_list(
+    filters: Filters, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "FEW", few)
+    assert list(counting.narrowed(filters.queryset(), filters)) == list(filters.queryset())
+
+
+@pytest.mark.usefixtures("_some")
+def test_what_there_is_none_of_is_not_looked_for() -> None:
+    filters = Filters(error_type="TimeoutError", state="processed")
+    assert counting.narrowed(filters.queryset(), filters).query.is_empty()
+
+
+@pytest.mark.usefixtures("_some")
+def test_what_has_no_group_yet_is_in_the_list_all_the_same() -> None:
+    make_dead_letters(make_consumer(name="late"), 1, error_type="TimeoutError", failed_at=DAY + timedelta(days=9))
+    filters = Filters(error_type="TimeoutError")
+    assert len(counting.narrowed(filters.queryset(), filters)) == 3
+
+
+@pytest.mark.usefixtures("_some")
 @pytest.mark.parametrize("by", list(By))
 def test_each_heap_leads_to_exactly_what_it_counts(by: By) -> None:
     heaps = counting.heaps(Filters(), by)

@@ -51,7 +51,7 @@ SPANS = {"15m": "last 15 min", "1h": "last hour", "24h": "last day", "7d": "last
 def dead_letters(request: HttpRequest) -> HttpResponse:
     """Those in one state (dead, unless the URL says otherwise) that match the filters."""
     filters = list_filters(texts(request.GET))
-    rows = filters.queryset().select_related("consumer").defer(*NOT_IN_LISTS)
+    rows = counting.narrowed(filters.queryset(), filters).select_related("consumer").defer(*NOT_IN_LISTS)
     ahead = filters.state == DeadLetterState.SCHEDULED
     due = rows.filter(due_at__isnull=False)
     found = page_ahead(due, texts(request.GET), DUE) if ahead else page_of(rows, texts(request.GET), FIELD)
@@ -129,7 +129,7 @@ def _body(letter: DeadLetter, wanted: str) -> bodies.ShownBody:
 
 def _place(letter: DeadLetter, filters: Filters) -> Mapping[str, Any]:
     """Where it stands in the list it was opened from."""
-    rows = filters.queryset()
+    rows = counting.narrowed(filters.queryset(), filters)
     ahead = filters.state == DeadLetterState.SCHEDULED and letter.due_at is not None
     field = DUE if ahead else FIELD
     newer, older = neighbours(rows, letter, field)
