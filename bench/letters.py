@@ -49,6 +49,7 @@ _SQL = {
     ),
 }
 
+# In brackets throughout: SQLite's || binds tighter than its arithmetic.
 _GROUP = f"(CASE WHEN s.n %% 2 = 0 THEN (s.n / 2) %% {LARGE} ELSE (s.n / 2) %% {GROUPS} END)"
 _STATE = "(CASE WHEN s.n %% 10 = 3 THEN 'processed' WHEN s.n %% 20 = 1 THEN 'discarded' ELSE 'dead' END)"
 _BODY = (
@@ -109,14 +110,14 @@ def _letters(sql: Sql, first_consumer: int, first_group: int) -> dict[str, str]:
     body, group = _BODY, _GROUP
     own = {
         "id": sql.new_id,
-        "consumer_id": f"{first_consumer} + {group} %% {CONSUMERS}",
-        "consumer_name": f"'consumer-' || {group} %% {CONSUMERS}",
+        "consumer_id": f"{first_consumer} + ({group} %% {CONSUMERS})",
+        "consumer_name": f"'consumer-' || ({group} %% {CONSUMERS})",
         "group_id": f"{first_group} + {group}",
         "day": sql.day,
         "state": _STATE,
         "state_at": sql.at,
-        "origin": f"'/queue/consumer-' || {group} %% {CONSUMERS}",
-        "destination": f"'/queue/DLQ.consumer-' || {group} %% {CONSUMERS}",
+        "origin": f"'/queue/consumer-' || ({group} %% {CONSUMERS})",
+        "destination": f"'/queue/DLQ.consumer-' || ({group} %% {CONSUMERS})",
         "message_id": "'T_1@@session-' || s.n",
         "correlation_id": "'corr-' || s.n",
         "content_type": "'application/json'",
@@ -125,7 +126,7 @@ def _letters(sql: Sql, first_consumer: int, first_group: int) -> dict[str, str]:
         "body_size": "300",
         "search_text": f"{body} || 'orders.errors.Error' || {group}",
         "document": sql.json.replace("{text}", body),
-        "error_type": f"'orders.errors.Error' || {group} %% 50",
+        "error_type": f"'orders.errors.Error' || ({group} %% 50)",
         "error_message": "'line ' || s.n || ' has no price'",
         "traceback": "'Traceback (most recent call last): File \"/srv/shop/orders/handlers.py\", line 42'",
         "handler": "'orders.handlers.price_of'",
