@@ -41,7 +41,7 @@ def _planned(work: Workload) -> int:
     """The rows, captured as they always are, and a replay of them all."""
     from django.utils import timezone
 
-    from stompconsole.deadletters import sealing, storing
+    from stompconsole.deadletters import freezing, sealing, storing
     from stompconsole.deadletters.captured import captured
     from stompconsole.deadletters.selection import Filters, replay_matching
 
@@ -53,6 +53,8 @@ def _planned(work: Workload) -> int:
         now = timezone.now()
         messages = [captured(given, dead.BODY, work.queue, Dialect(), now, redactor=redactor) for given in headers]
         storing.store(messages, consumer.pk, consumer.name)
+    # Frozen here and now: what is timed is the sending.
+    freezing.AT_ONCE = work.count
     planned = replay_matching(Filters(), as_of=timezone.now(), expected_count=work.count, actor=None)
     if planned.replay is None:
         raise SystemExit(planned.refusal)

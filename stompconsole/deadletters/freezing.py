@@ -151,7 +151,7 @@ def state_of(replay: Replay) -> DeadLetterState:
 
 def by_id(ids: Sequence[uuid.UUID]) -> Iterator[QuerySet[DeadLetter]]:
     """The dead letters with these ids, in portions a query can name."""
-    return (DeadLetter.objects.filter(pk__in=some) for some in _portions(ids))
+    return (transitions.by_id(some) for some in _portions(ids))
 
 
 def dead_by_id(ids: Sequence[uuid.UUID]) -> Iterator[QuerySet[DeadLetter]]:

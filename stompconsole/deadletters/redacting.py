@@ -67,7 +67,9 @@ class Redactor:
 
     def hide(self, headers: Mapping[str, str], body: bytes, *, kept: Collection[str] = ()) -> Hidden:
         """The message apart. ``kept`` are markers that stand for something already: they stay."""
-        markers = _Markers({*kept, *markers_in(headers, body)} if self._rules else ())
+        if not self._rules:
+            return Hidden(headers=dict(headers), body=body, parts=Parts(), quotes=Quotes([]))
+        markers = _Markers({*kept, *markers_in(headers, body)})
         quoted: list[str] = []
         shown, header_parts = dict(headers), dict[str, str]()
         for name, value in headers.items():

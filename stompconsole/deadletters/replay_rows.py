@@ -142,7 +142,7 @@ def portion(replay_id: int, after_item: int, without: Collection[str], most: int
     """The next waiting items after ``after_item``, ``most`` of them at most, in the order they were chosen, less those
     of the brokers in ``without``. Empty once the replay is not running any more. Reads only: see ``begin``."""
     chosen = _next_items(replay_id, after_item, without, most)
-    return portion_of(ReplayItem.objects.filter(pk__in=chosen), Portion(last_item=chosen[-1] if chosen else 0), {})
+    return portion_of(ReplayItem.objects.filter(pk__among=chosen), Portion(last_item=chosen[-1] if chosen else 0), {})
 
 
 _READ = (
@@ -178,7 +178,7 @@ def portion_of(items: QuerySet[ReplayItem], result: Portion, bodies: Mapping[uui
 
 def begin(_replay_id: int, messages: Iterable[Outgoing]) -> None:
     """They are taken to be sent from now on: whoever is given one of them again may be sending it a second time."""
-    items = ReplayItem.objects.filter(pk__in=[message.item_id for message in messages])
+    items = ReplayItem.objects.filter(pk__among=[message.item_id for message in messages])
     items.update(begun_at=timezone.now())
 
 
@@ -269,7 +269,7 @@ def record(
         transitions.mark_sent(replay_id, sent, now)
     if unsent:
         waiting = ReplayItem.objects.filter(replay_id=replay_id, state=ReplayItemState.WAITING)
-        waiting.filter(dead_letter_id__in=unsent).update(begun_at=None)
+        waiting.filter(dead_letter_id__among=unsent).update(begun_at=None)
     by_note: dict[str, list[uuid.UUID]] = {}
     for dead_letter_id, note in skipped:
         by_note.setdefault(storable.text(note, MAX_NOTE), []).append(dead_letter_id)

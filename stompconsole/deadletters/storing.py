@@ -94,7 +94,7 @@ def _grouped(message: Captured, owners: Owners) -> grouping.Grouped:
 def _not_stored_yet(messages: Sequence[Captured]) -> list[Captured]:
     """One of each death, oldest first, less those the broker gave again because our ACK was lost."""
     deaths = {message.failure_id: message for message in messages}
-    stored = set(Failure.objects.filter(pk__in=deaths).values_list("pk", flat=True))
+    stored = set(Failure.objects.filter(pk__among=deaths).values_list("pk", flat=True))
     fresh = [message for failure_id, message in deaths.items() if failure_id not in stored]
     return sorted(fresh, key=lambda message: message.failed_at)
 

@@ -38,7 +38,7 @@ COUNTED = F("replays") + Case(When(state=DeadLetterState.REPLAYING, then=Value(1
 
 def by_id(dead_letter_ids: Collection[uuid.UUID]) -> QuerySet[DeadLetter]:
     """The dead letters with these ids."""
-    return DeadLetter.objects.filter(pk__in=dead_letter_ids)
+    return DeadLetter.objects.filter(pk__among=dead_letter_ids)
 
 
 @transaction.atomic
@@ -76,12 +76,12 @@ def open_items(dead_letter_ids: Collection[uuid.UUID]) -> QuerySet[ReplayItem]:
     By dead letter alone: PostgreSQL has no statistics on items that have just been made, takes a replay for a
     small thing, and would go through all of it each time.
     """
-    return ReplayItem.objects.filter(dead_letter_id__in=dead_letter_ids, state__in=OPEN)
+    return ReplayItem.objects.filter(dead_letter_id__among=dead_letter_ids, state__in=OPEN)
 
 
 def settle_items(item_ids: Collection[int], state: ReplayItemState, now: datetime) -> int:
     """Give open items their outcome. Runs inside the transaction of its caller, which holds the locks."""
-    return ReplayItem.objects.filter(pk__in=item_ids, state__in=OPEN).update(
+    return ReplayItem.objects.filter(pk__among=item_ids, state__in=OPEN).update(
         state=state, active=False, outcome_at=now, sent_at=Coalesce("sent_at", Value(now))
     )
 
@@ -126,7 +126,7 @@ def _waiting_of(replay_id: int, dead_letter_ids: Collection[uuid.UUID]) -> dict[
 
 
 def _still_waiting(item_ids: Collection[int]) -> QuerySet[ReplayItem]:
-    return ReplayItem.objects.filter(pk__in=item_ids, state=ReplayItemState.WAITING)
+    return ReplayItem.objects.filter(pk__among=item_ids, state=ReplayItemState.WAITING)
 
 
 @transaction.atomic

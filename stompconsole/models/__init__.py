@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stompconsole.delivery.specs import LONGEST_HELD_S, AckMode, Codec, DeadLetterVia, Purpose, SubscriptionState
+from stompconsole.models import lookups as lookups
 from stompconsole.models.audit import AuditEntry
 from stompconsole.models.broker import Broker
 from stompconsole.models.broker_letters import BrokerBrowse, BrokerReplay, ErrandState

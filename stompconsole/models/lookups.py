@@ -1,0 +1,30 @@
+"""``among``: what ``in`` is, for ids by the hundred. Values are of the field's own type, as they come from rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.lookups import In
+
+
+class Among(In):
+    """On PostgreSQL one array: five hundred parameters take longer to be written and read than to be looked up."""
+
+    lookup_name = "among"
+
+    def get_prep_lookup(self) -> list[Any]:
+        return list(self.rhs)
+
+    def as_postgresql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
+        """``id = ANY(array)``."""
+        if not self.rhs:
+            raise EmptyResultSet
+        lhs, params = self.process_lhs(compiler, connection)
+        return f"{lhs} = ANY(%s)", [*params, self.rhs]
+
+
+for field in (models.UUIDField, models.IntegerField, models.ForeignKey):
+    field.register_lookup(Among)
