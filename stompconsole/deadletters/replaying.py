@@ -1,64 +1,26 @@
-"""The replay engine: takes replays by lease and carries them out, a few at a time, until they are done or cancelled.
-
-At least once: an item is sent again when its worker died before the receipt was written down. Never twice: an item
-whose receipt is written down. A broker in trouble makes its items wait, with the reason on the replay; those of other
-brokers go on. The database is asked on a thread; while it is away, what is known is kept and written later.
-"""
+"""The replay engine: takes replays by lease and has them carried out, a few at a time. See ``carrying``."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import time
 import uuid
-from collections.abc import Callable
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
 
-from asgiref.sync import sync_to_async
 from django.db import Error
 
 from stompconsole.conf import settings_now
-from stompconsole.deadletters import connecting, doubts, due, freezing, replay_rows
-from stompconsole.deadletters.held_replaying import HeldReplaying
-from stompconsole.deadletters.judging import Course
+from stompconsole.deadletters import due, replay_rows
+from stompconsole.deadletters.carrying import Run
 from stompconsole.deadletters.off_loop import in_database, rest
-from stompconsole.deadletters.pacing import Pace
-from stompconsole.deadletters.replay_rows import Held, Lane, Orders, Portion
-from stompconsole.deadletters.resending import Resender, Results
+from stompconsole.deadletters.replay_rows import Lane
 from stompconsole.delivery.sender import Senders
-from stompconsole.models import ReplayState
 
 logger = logging.getLogger(__name__)
 
 AT_ONCE = {Lane.ASKED_FOR: 4, Lane.SCHEDULED: 16}
 """Replays one worker carries out at the same time. Of retries there is one for each consumer that has some, and one
 whose broker is away must not keep the others from being sent in time."""
-
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 15.0
-RENEW_EVERY_S = 1.0
-"""How often a lease is renewed, at most a third of it; a cancelled replay is noticed as soon."""
-
-JUDGE_EVERY_S = 0.5
-"""How often outcomes are counted for the stop rule, and waited for by a canary."""
-
-WRITE_TRIES_AT_STOP = 3
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-async def _in_kept_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """The same, on a connection that is kept: to be given back."""
-
-    def call() -> R:
-        connecting.make_ready()
-        return function(*args, **kwargs)
-
-    result: R = await sync_to_async(call)()
-    return result
 
 
 class ReplayEngine:
@@ -99,7 +61,7 @@ class ReplayEngine:
         """Whether there was another replay to carry out."""
         if (replay_id := await self._take(lane)) is None:
             return False
-        run = _Run(replay_id, self._worker_id, self._worker_name, self._senders, stop)
+        run = Run(replay_id, self._worker_id, self._worker_name, self._senders, stop)
         task = group.create_task(run.carry_out(), name=f"replay {replay_id}")
         self._carrying[lane].add(replay_id)
         task.add_done_callback(partial(self._ended, lane, replay_id))
@@ -118,197 +80,3 @@ class ReplayEngine:
         except Error as error:
             logger.warning("replays can't be looked for: %s", error)
             return None
-
-
-class _Run:
-    """One replay, carried out as long as its lease holds."""
-
-    def __init__(
-        self, replay_id: int, worker_id: uuid.UUID, worker_name: str, senders: Senders, stop: asyncio.Event
-    ) -> None:
-        self._replay_id = replay_id
-        self._worker_id = worker_id
-        self._worker_name = worker_name
-        self._stop = stop
-        self._resender = Resender(replay_id, senders, stop)
-        self._held_replaying = HeldReplaying(replay_id, senders)
-        self._held: set[Held] = set()
-        self._lease_s = settings_now().lease_s
-        self._held_until = time.monotonic() + self._lease_s
-        self._state: ReplayState | None = ReplayState.RUNNING
-        self._changed = asyncio.Event()
-        self._note = ""
-        self._held_up = False
-        self._resume_at = 0
-        self._pause_s = FIRST_PAUSE_S
-        self._pace = Pace()
-        self._judged_at = 0.0
-        self._course: Course | None = None
-
-    @property
-    def may_send(self) -> bool:
-        """Whether it is running, and this worker's."""
-        held = self._state is ReplayState.RUNNING and time.monotonic() < self._held_until
-        return held and not self._stop.is_set()
-
-    async def carry_out(self) -> None:
-        """Until it is done, cancelled, paused or stopped, the lease is lost or the worker stops."""
-        logger.info("replay %d is carried out by %s", self._replay_id, self._worker_name)
-        try:
-            self._obey(await self._rows(replay_rows.orders))
-        except Error as error:
-            logger.warning("replay %d waits for the database: %s", self._replay_id, error)
-        keeper = asyncio.create_task(self._keep_lease())
-        try:
-            while self.may_send and not await self._went_through():
-                pass
-        finally:
-            keeper.cancel()
-            await asyncio.shield(self._leave())
-
-    async def _went_through(self) -> bool:
-        """Once from the first waiting item to the last; true when the replay is done."""
-        try:
-            while self.may_send and await self._rows(freezing.go_on, self._worker_id):
-                pass
-            began_at = self._resume_at
-            trouble = await self._send_waiting() or await self._held_replaying.send(self._held, self)
-            if not trouble and began_at:
-                return False
-            if not trouble and await self._rows(replay_rows.finish, self._worker_id, self._worker_name):
-                logger.info("replay %d is done", self._replay_id)
-                return True
-            await self._wait_out("; ".join(trouble.values()))
-        except Error as error:
-            logger.warning("replay %d waits for the database: %s", self._replay_id, error)
-            await self._pause()
-        return False
-
-    async def _send_waiting(self) -> dict[str, str]:
-        """Send what is waiting, from where the last trouble was; by broker what stood in the way."""
-        trouble: dict[str, str] = {}
-        after_item, self._resume_at = self._resume_at, 0
-        self._held = set()
-        while self.may_send:
-            if not (most := await self.allowance()):
-                continue
-            portion = await self._rows(replay_rows.portion, after_item, tuple(trouble), most)
-            if not portion.last_item:
-                break
-            after_item = portion.last_item
-            self._held |= portion.held
-            results = await self.send_portion(portion)
-            if new_trouble := portion.trouble | results.trouble:
-                trouble |= new_trouble
-                # One queue that is full blocks its broker's sender: next time those behind it have their turn.
-                self._resume_at = results.stuck_at or after_item
-            elif results.sent and not trouble:
-                self._held_up = False
-        return trouble
-
-    async def send_portion(self, portion: Portion) -> Results:
-        """Send, and write down what came of it."""
-        self._pace.spend(len(portion.outgoing))
-        await self._rows(replay_rows.begin, portion.outgoing)
-        # Once more: all that may have taken longer than the lease, and another worker be at it.
-        results = await self._resender.send(portion.outgoing) if self.may_send else Results()
-        # What is not written down must keep its copy, where it was taken out of a queue.
-        return results if await self._write_down(results, portion.unsendable) else Results()
-
-    async def allowance(self) -> int:
-        """How many may be sent now; 0 when none may, after a rest."""
-        await self._judge()
-        if not self.may_send:
-            return 0
-        limit = self._course.may_send if self._course is not None else None
-        if limit == 0:
-            await self._say(self._course.waits if self._course is not None else "")
-            await rest(JUDGE_EVERY_S, self._stop, self._changed)
-            return 0
-        if not self._held_up:
-            # Else the reason stays until it gets on again: trying once more takes as long as a receipt may.
-            await self._say("")
-        if not (most := self._pace.allowed(replay_rows.PORTION)):
-            # Not much longer: the rate may be changed meanwhile.
-            await rest(min(self._pace.wait_s(), RENEW_EVERY_S), self._stop, self._changed)
-            return 0
-        return most if limit is None else min(most, limit)
-
-    async def _judge(self) -> None:
-        # Counting the items of a large replay takes a while: no more often than it may change the course, but for
-        # the steps of a canary, which must never be exceeded.
-        bounded = self._course is not None and self._course.may_send is not None
-        if not bounded and time.monotonic() - self._judged_at < JUDGE_EVERY_S:
-            return
-        self._course = await self._rows(replay_rows.course, self._worker_id)
-        self._judged_at = time.monotonic()
-        if self._course is not None and self._course.stop:
-            logger.warning("replay %d is %s", self._replay_id, self._course.stop)
-            self._state = ReplayState.STOPPED
-
-    async def _write_down(self, results: Results, unsendable: dict[uuid.UUID, str]) -> bool:
-        """Kept until the database takes it, or the end: a receipt that is not written down would be sent again."""
-        skipped = [*results.refused.items(), *unsendable.items()]
-        tries = 0
-        while results.sent or skipped or results.unsent or results.in_doubt:
-            try:
-                await self._rows(replay_rows.record, results.sent, skipped, results.unsent)
-                await self._rows(doubts.write, results.in_doubt, results.repeated, results.cleared)
-            except Error as error:
-                tries += 1
-                logger.warning("replay %d: %d receipts can't be written: %s", self._replay_id, len(results.sent), error)
-                if self._stop.is_set() and tries >= WRITE_TRIES_AT_STOP:
-                    return False
-                await asyncio.sleep(FIRST_PAUSE_S)
-            else:
-                self._pause_s = FIRST_PAUSE_S
-                return True
-        return True
-
-    async def _wait_out(self, trouble: str) -> None:
-        self._held_up = bool(trouble)
-        await self._say(trouble)
-        await self._pause()
-
-    async def _say(self, why: str) -> None:
-        if why == self._note:
-            return
-        self._note = why
-        await self._rows(replay_rows.say, self._worker_id, why)
-        if why:
-            logger.warning("replay %d waits: %s", self._replay_id, why)
-
-    async def _pause(self) -> None:
-        await rest(random.uniform(self._pause_s / 2, self._pause_s), self._stop, self._changed)  # noqa: S311
-        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
-
-    async def _keep_lease(self) -> None:
-        while self._state is ReplayState.RUNNING:
-            await asyncio.sleep(min(RENEW_EVERY_S, self._lease_s / 3))
-            asked_at = time.monotonic()
-            try:
-                orders = await self._rows(replay_rows.renew, self._worker_id, self._lease_s)
-            except Error as error:
-                logger.warning("the lease of replay %d can't be renewed: %s", self._replay_id, error)
-            else:
-                self._held_until = asked_at + self._lease_s
-                self._obey(orders)
-        self._changed.set()
-
-    def _obey(self, orders: Orders | None) -> None:
-        # What a stop rule has stopped here stays stopped, though the row may have been read before.
-        if self._state is ReplayState.RUNNING:
-            self._state = None if orders is None else orders.state
-        if orders is not None and orders.rate != self._pace.rate:
-            self._pace.change(orders.rate)
-
-    async def _leave(self) -> None:
-        try:
-            await self._rows(replay_rows.clear_cancelled, self._worker_id)
-            await self._rows(replay_rows.give_up_lease, self._worker_id)
-        except Error as error:
-            logger.warning("replay %d is left to its lease: %s", self._replay_id, error)
-        await sync_to_async(connecting.give_back)()
-
-    async def _rows(self, function: Callable[..., R], *args: Any) -> R:
-        return await _in_kept_database(function, self._replay_id, *args)
