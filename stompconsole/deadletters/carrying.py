@@ -12,7 +12,8 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -56,6 +57,39 @@ async def _in_kept_database(function: Callable[P, R], *args: P.args, **kwargs: P
     return result
 
 
+_Wanted = tuple[int, tuple[str, ...], int]
+"""After which item, without which brokers, how many at most."""
+
+
+class _Portions:
+    """Reads portions, one ahead where it is told what will be wanted next."""
+
+    def __init__(self, read: Callable[[int, tuple[str, ...], int], Awaitable[Portion]]) -> None:
+        self._read = read
+        self._wanted: _Wanted | None = None
+        self._ahead: asyncio.Future[Portion] | None = None
+
+    async def of(self, *wanted: *_Wanted) -> Portion:
+        """The portion that is wanted. Raises what the database raises."""
+        ahead = self._ahead
+        if ahead is None or self._wanted != wanted:
+            await self.drop()
+            return await self._read(*wanted)
+        self._ahead = None
+        return await ahead
+
+    def read_ahead(self, *wanted: *_Wanted) -> None:
+        """Begin to read what is going to be wanted."""
+        self._wanted, self._ahead = wanted, asyncio.ensure_future(self._read(*wanted))
+
+    async def drop(self) -> None:
+        """Forget what was read ahead, its error included."""
+        if (ahead := self._ahead) is not None:
+            self._ahead = None
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
+
+
 class Run:
     """One replay, carried out as long as its lease holds."""
 
@@ -80,6 +114,7 @@ class Run:
         self._pace = Pace()
         self._judged_at = 0.0
         self._course: Course | None = None
+        self._pending: tuple[Results, dict[uuid.UUID, str]] | None = None
 
     @property
     def may_send(self) -> bool:
@@ -125,31 +160,60 @@ class Run:
         trouble: dict[str, str] = {}
         after_item, self._resume_at = self._resume_at, 0
         self._held = set()
-        while self.may_send:
-            if not (most := await self.allowance()):
-                continue
-            portion = await self._rows(replay_rows.portion, after_item, tuple(trouble), most)
-            if not portion.last_item:
-                break
-            after_item = portion.last_item
-            self._held |= portion.held
-            results = await self.send_portion(portion)
-            if new_trouble := portion.trouble | results.trouble:
-                trouble |= new_trouble
-                # One queue that is full blocks its broker's sender: next time those behind it have their turn.
-                self._resume_at = results.stuck_at or after_item
-            elif results.sent and not trouble:
-                self._held_up = False
+        portions = _Portions(partial(self._rows, replay_rows.portion))
+        writing: asyncio.Future[None] | None = None
+        try:
+            while self.may_send:
+                if not (most := await self.allowance()):
+                    continue
+                portion = await portions.of(after_item, tuple(trouble), most)
+                if not portion.last_item:
+                    break
+                after_item = portion.last_item
+                self._held |= portion.held
+                await self._begin(portion)
+                # While these are sent: what came of those before is written down, and the next are read.
+                writing = asyncio.ensure_future(self._write_pending())
+                if self._runs_freely:
+                    portions.read_ahead(after_item, tuple(trouble), most)
+                results = await self._send(portion)
+                await writing
+                self._pending = (results, portion.unsendable)
+                new_trouble = portion.trouble | results.trouble
+                if new_trouble or not self._runs_freely:
+                    await self._write_pending()
+                if new_trouble:
+                    trouble |= new_trouble
+                    # One queue that is full blocks its broker's sender: next time those behind it have their turn.
+                    self._resume_at = results.stuck_at or after_item
+                elif results.sent and not trouble:
+                    self._held_up = False
+        finally:
+            await portions.drop()
+            if writing is not None:
+                await writing
+            await self._write_pending()
         return trouble
+
+    @property
+    def _runs_freely(self) -> bool:
+        """Whether nothing of what comes next hangs on what has been written down: no rule, and no rate."""
+        return self._course is None and self._pace.rate is None
 
     async def send_portion(self, portion: Portion) -> Results:
         """Send, and write down what came of it."""
-        self._pace.spend(len(portion.outgoing))
-        await self._rows(replay_rows.begin, portion.outgoing)
-        # Once more: all that may have taken longer than the lease, and another worker be at it.
-        results = await self._resender.send(portion.outgoing) if self.may_send else Results()
+        await self._begin(portion)
+        results = await self._send(portion)
         # What is not written down must keep its copy, where it was taken out of a queue.
         return results if await self._write_down(results, portion.unsendable) else Results()
+
+    async def _begin(self, portion: Portion) -> None:
+        self._pace.spend(len(portion.outgoing))
+        await self._rows(replay_rows.begin, portion.outgoing)
+
+    async def _send(self, portion: Portion) -> Results:
+        # Once more: all that came before may have taken longer than the lease, and another worker be at it.
+        return await self._resender.send(portion.outgoing) if self.may_send else Results()
 
     async def allowance(self) -> int:
         """How many may be sent now; 0 when none may, after a rest."""
@@ -181,6 +245,11 @@ class Run:
         if self._course is not None and self._course.stop:
             logger.warning("replay %d is %s", self._replay_id, self._course.stop)
             self._state = ReplayState.STOPPED
+
+    async def _write_pending(self) -> None:
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            await self._write_down(*pending)
 
     async def _write_down(self, results: Results, unsendable: dict[uuid.UUID, str]) -> bool:
         """Kept until the database takes it, or the end: a receipt that is not written down would be sent again."""
