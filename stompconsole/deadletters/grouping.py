@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from django.db import transaction
-from django.db.models import Case, QuerySet, Value, When
+from django.db.models import Case, DateTimeField, QuerySet, Value, When
+from django.db.models.functions import Greatest
 
 from stompconsole.deadletters import tallies, transitions
 from stompconsole.deadletters.fingerprints import Fingerprint, fingerprint
@@ -93,8 +94,12 @@ def _touch(last: Mapping[int, datetime]) -> None:
     # Only those that are older: a group that fails a thousand times a second is written once a batch at most.
     stale = FailureGroup.objects.filter(pk__in=last).values_list("pk", "last_failed_at")
     newer = {pk: last[pk] for pk, at in stale if at < last[pk]}
-    for pk in sorted(newer):
-        FailureGroup.objects.filter(pk=pk, last_failed_at__lt=newer[pk]).update(last_failed_at=newer[pk])
+    if not newer:
+        return
+    rows = FailureGroup.objects.filter(pk__in=newer)
+    transitions.lock(rows)
+    found = Case(*(When(pk=pk, then=Value(at)) for pk, at in newer.items()), output_field=DateTimeField())
+    rows.update(last_failed_at=Greatest("last_failed_at", found))
 
 
 def day_of(at: datetime) -> date:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
@@ -12,9 +13,9 @@ from stompconsole.models import DeadLetter
 _NOBODY = uuid.UUID(int=0)
 
 
-def lock(rows: QuerySet[DeadLetter]) -> None:
-    """Take the row locks of dead letters in the order of their ids, so that transactions over the same rows queue
-    up and never wait for each other in a circle. ``rows`` joins no other table."""
+def lock(rows: QuerySet[Any]) -> None:
+    """Take the locks of rows, dead letters mostly, in the order of their ids, so that transactions over the same rows
+    queue up and never wait for each other in a circle. ``rows`` joins no other table."""
     features = connection.features
     if not features.has_select_for_update:
         write_first()

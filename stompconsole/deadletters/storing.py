@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from operator import itemgetter
 from typing import Any
 
 from django.db import transaction
@@ -44,9 +43,7 @@ class Owners:
 @transaction.atomic
 def store(messages: Sequence[Captured], consumer_id: int, consumer_name: str) -> None:
     """Store each death once. A row whose message died again takes its newest failure, headers and body."""
-    ids = {message.dead_letter_id for message in messages}
-    transitions.lock(transitions.by_id(ids))
-    known = transitions.by_id(ids).only("pk", "state", "replays", "origin", "group_id", "worker", "day").in_bulk()
+    known = _known({message.dead_letter_id for message in messages})
     fresh = _not_stored_yet(messages)
     owners = _owners(fresh, consumer_id, consumer_name)
     groups = _Groups(fresh, owners)
@@ -55,14 +52,22 @@ def store(messages: Sequence[Captured], consumer_id: int, consumer_name: str) ->
     # Of two deaths of one new message the later one is kept in the row, both as failures.
     rows = {message.dead_letter_id: _row(message, owners, groups, now) for message in new}
     # In the order of ids: of two workers that are given the same, one waits for the other and none in a circle.
-    inserting.insert(DeadLetter, [rows[pk] for pk in sorted(rows)])
-    inserting.insert(Failure, sorted(map(_failure, fresh), key=itemgetter("id")))
+    inserting.insert(DeadLetter, sorted(rows.values(), key=_in_order))
+    inserting.insert(Failure, sorted(map(_failure, fresh), key=_in_order))
     counts = Counter(map(tallies.cell_of, rows.values()))
     counts.subtract(map(tallies.cell, known.values()))
     _come_back([message for message in fresh if message.dead_letter_id in known], known, owners, groups, now)
     counts.update(map(tallies.cell, known.values()))
     tallies.add(counts)
     tallies.died((groups.id_of(message), message.failed_at) for message in fresh if message.due_at is None)
+
+
+def _known(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, DeadLetter]:
+    """Those that have a row already, locked: hardly ever one, and the others can't be locked."""
+    transitions.write_first()
+    stored = transitions.by_id(list(transitions.by_id(ids).values_list("pk", flat=True)))
+    transitions.lock(stored)
+    return stored.only("pk", "state", "replays", "origin", "group_id", "worker", "day").in_bulk()
 
 
 class _Groups:
@@ -176,6 +181,11 @@ def _newest(message: Captured, owners: Owners, groups: _Groups, now: datetime) -
 def _failure(message: Captured) -> dict[str, Any]:
     told = _told(message.death)
     return {"id": message.failure_id, "dead_letter_id": message.dead_letter_id, "at": message.failed_at, **told}
+
+
+def _in_order(row: Mapping[str, Any]) -> int:
+    number: int = row["id"].int
+    return number
 
 
 def _told(death: Death) -> dict[str, Any]:
