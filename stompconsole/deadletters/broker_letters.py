@@ -35,7 +35,7 @@ SHOWN = 50
 MAX_BODY = 2_048
 """Bytes of a body that a look keeps."""
 
-NOT_STORED = b'(Bodies are not stored, nor shown here: STOMPCONSOLE["STORE_BODIES"].)'
+NOT_STORED = b'(Bodies are not stored, nor shown here: STOMPCONSOLE["STORE_BODIES"], or the consumer.)'
 
 MAX_HEADER = 1_000
 FORGOTTEN_AFTER = timedelta(hours=1)

@@ -148,6 +148,7 @@ class Preview:
     without_consumer: int
     replayed_often: int
     paused: int
+    breaker_open: int
     too_large: int
     by_age: Mapping[str, int]
     to_everyone: tuple[str, ...] = ()

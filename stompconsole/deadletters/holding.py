@@ -174,4 +174,7 @@ def where(letter: DeadLetter) -> str:
     if not letter.held:
         return ""
     broker = f" on broker {letter.held_on.name}" if letter.held_on is not None else ""
-    return f'Bodies are not stored (STOMPCONSOLE["STORE_BODIES"]): the message waits in {letter.held}{broker}.'
+    return (
+        'Its body is not stored (STOMPCONSOLE["STORE_BODIES"], or its consumer):'
+        f" the message waits in {letter.held}{broker}."
+    )

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Q
 
-from stompconsole.models import Broker, Consumer
+from stompconsole.models import Broker, Consumer, Subscription, open_breakers
 
 AGES = {"last hour": timedelta(hours=1), "last day": timedelta(days=1), "last week": timedelta(days=7)}
 """Upper bounds, youngest first; what is older than all is ``OLDER``."""
@@ -21,10 +21,13 @@ OLDER = "before that"
 
 
 def counts(now: datetime) -> dict[str, Count]:
-    """Expressions for ``aggregate``: ``paused``, ``too_large``, ``replayed_often``, and one for each age."""
+    """Expressions for ``aggregate``: ``paused``, ``breaker_open``, ``too_large``, ``replayed_often``, and one for each
+    age."""
     consumers = list(Consumer.objects.select_related("broker"))
+    held_up = Subscription.objects.filter(open_breakers()).values("consumer")
     return {
         "paused": _number(Q(consumer__in=[consumer.pk for consumer in consumers if consumer.paused])),
+        "breaker_open": _number(Q(consumer__in=held_up)),
         "too_large": _number(_too_large(consumers)),
         "replayed_often": _number(Q(replays__gt=1)),
         **{f"age_{place}": _number(within) for place, within in enumerate(_ages(now))},

@@ -15,7 +15,7 @@ from stompconsole.deadletters.captured import Captured
 from stompconsole.deadletters.operations import Message, Operation, Refusal
 from stompconsole.models import DeadLetter, LetterEdit, ReplayItem
 
-NOT_STORED = 'Its body is not stored (STOMPCONSOLE["STORE_BODIES"]): only its headers can be changed.'
+NOT_STORED = 'Its body is not stored (STOMPCONSOLE["STORE_BODIES"], or its consumer): only its headers can be changed.'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

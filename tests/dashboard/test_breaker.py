@@ -84,6 +84,16 @@ def test_what_it_did_is_among_the_last_events(client: Client, orders: Consumer) 
     assert "orders breaker half-open, probing" in text(client.get("/console/"))
 
 
+def test_the_plan_of_a_replay_says_that_a_breaker_is_open(client: Client, orders: Consumer) -> None:
+    rows.make_letter(orders)
+    rows.make_letter(rows.make_running())
+    page = text(client.get("/console/replays/new/?scope=matching"))
+    assert "Consumer's breaker is open 1" in page
+    assert "paused by its breaker waits in its queue" in page
+    orders.subscriptions.all().delete()
+    assert "breaker" not in text(client.get("/console/replays/new/?scope=matching"))
+
+
 def test_a_replay_says_that_a_consumer_of_it_takes_nothing_now(client: Client, orders: Consumer) -> None:
     replay = Replay.objects.create(selection="all", state=ReplayState.RUNNING, total=1)
     ReplayItem.objects.create(replay=replay, dead_letter=rows.make_letter(orders))
