@@ -138,10 +138,12 @@ class Run:
             await asyncio.shield(self._leave())
 
     async def _went_through(self) -> bool:
-        """Once from the first waiting item to the last; true when the replay is done."""
+        """Once from the first waiting item to the last; true when the replay is done, or to be taken up later."""
         try:
             while self.may_send and await self._rows(freezing.go_on, self._worker_id):
                 pass
+            if self.may_send and await self._rows(replay_rows.put_off, self._worker_id):
+                return True
             began_at = self._resume_at
             trouble = await self._send_waiting() or await self._held_replaying.send(self._held, self)
             if not trouble and began_at:

@@ -101,7 +101,8 @@ def take(worker_id: uuid.UUID, lease_s: float, carrying: Collection[int], lane: 
     ``carrying`` are those that this worker carries out now.
     """
     free = Q(lease_until=None) | Q(lease_until__lt=Now()) | Q(worker=None) | Q(worker_id=worker_id)
-    due = Q(start_at=None) | Q(start_at__lte=Now())
+    # What starts later is frozen now: until then its messages would be anybody's.
+    due = Q(start_at=None) | Q(start_at__lte=Now()) | Q(unfrozen__isnull=False)
     unclaimed = Replay.objects.filter(_UNFINISHED, free, due, scheduled=lane is Lane.SCHEDULED).exclude(pk__in=carrying)
     for pk in unclaimed.order_by("pk").values_list("pk", flat=True)[:10]:
         lease_until = Now() + timedelta(seconds=lease_s)
@@ -136,6 +137,12 @@ def orders(replay_id: int) -> Orders | None:
 def give_up_lease(replay_id: int, worker_id: uuid.UUID) -> None:
     """Let another worker go on at once."""
     Replay.objects.filter(pk=replay_id, worker_id=worker_id).update(worker=None, lease_until=Now())
+
+
+def put_off(replay_id: int, worker_id: uuid.UUID) -> bool:
+    """Leave a replay that was taken to be frozen, and starts later, until then; false if it may go on."""
+    early = Replay.objects.filter(pk=replay_id, worker_id=worker_id, state=ReplayState.RUNNING, start_at__gt=Now())
+    return bool(early.update(state=ReplayState.WAITING, worker=None, lease_until=None))
 
 
 def portion(replay_id: int, after_item: int, without: Collection[str], most: int = PORTION) -> Portion:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from stompconsole.dashboard.progress import progress_of
 from stompconsole.deadletters import controlling, freezing, replay_rows, selection, transitions
 from stompconsole.deadletters.outcomes import Progress, progress
+from stompconsole.deadletters.plans import PLAIN, Plan
 from stompconsole.deadletters.selection import Filters
 from stompconsole.models import (
     AuditEntry,
@@ -51,9 +52,9 @@ def consumer(wire: RunningDevBroker) -> Consumer:
     return make_consumer(make_broker(port=wire.port, receipt_timeout_s=1.0), name="orders")
 
 
-def planned(filters: Filters = ORDERS) -> Replay:
+def planned(filters: Filters = ORDERS, plan: Plan = PLAIN) -> Replay:
     seen = selection.preview(filters)
-    found = selection.replay_matching(filters, as_of=seen.as_of, expected_count=seen.count, actor=None)
+    found = selection.replay_matching(filters, as_of=seen.as_of, expected_count=seen.count, actor=None, plan=plan)
     assert found.replay is not None
     assert (found.chosen, found.skipped) == (seen.count, 0)
     return found.replay
@@ -108,6 +109,19 @@ def test_it_is_sent_once_all_of_it_is_frozen_and_each_once(wire: RunningDevBroke
     assert progress(Replay.objects.get()) == Progress(total=30, sent=30)
     assert sorted(wire.bodies("/queue/orders"), key=int) == [str(number).encode() for number in range(30)]
     assert FailureGroup.objects.get().last_replay == replay
+
+
+def test_one_that_starts_later_is_frozen_at_once_and_sent_then(wire: RunningDevBroker, consumer: Consumer) -> None:
+    make_dead_letters(consumer, 10)
+    replay = planned(plan=Plan(start_at=timezone.now() + timedelta(hours=1)))
+    with running_engine():
+        until(lambda: states() == {"replaying": 10}, 20, "all are frozen")
+        until(lambda: Replay.objects.get().worker is None, 20, "it is left")
+        replay.refresh_from_db()
+        assert (replay.state, replay.unfrozen, wire.bodies("/queue/orders")) == ("waiting", None, [])
+        Replay.objects.update(start_at=timezone.now())
+        until(lambda: Replay.objects.get().state == ReplayState.DONE, 20, "it is done")
+    assert len(wire.bodies("/queue/orders")) == 10
 
 
 def test_what_has_gone_meanwhile_is_left_out_and_what_has_come_is_not_in_it(consumer: Consumer) -> None:
