@@ -90,6 +90,8 @@ def begin_freezing(replay: Replay, filters: Filters, as_of: datetime, count: int
     replay.total = count
     replay.unfrozen = {"filters": asdict(filters.settled(as_of)), "as_of": as_of.isoformat()}
     replay.save(update_fields=["total", "unfrozen"])
+    if filters.group:
+        FailureGroup.objects.filter(pk=int(filters.group)).update(last_replay=replay)
 
 
 @transaction.atomic
@@ -101,7 +103,7 @@ def go_on(replay_id: int, worker_id: uuid.UUID) -> bool:
     if (replay := _carried_out(replay_id, worker_id)) is None or replay.unfrozen is None:
         return False
     choice = replay.unfrozen
-    rows = Filters(**choice["filters"]).frozen(datetime.fromisoformat(choice["as_of"]))
+    rows = Filters.from_query(choice["filters"]).frozen(datetime.fromisoformat(choice["as_of"]))
     # What was frozen is not dead any more: those that still match are the next.
     ids = sorted(rows.order_by().values_list("pk", flat=True)[:PORTION])
     if sum(_freeze(replay, some) for some in _portions(ids)):

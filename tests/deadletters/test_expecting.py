@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from stompconsole.deadletters import expecting
+from stompconsole.deadletters import expecting, freezing
 from stompconsole.delivery.breaker import PAUSED
 from stompconsole.models import (
     AuditEntry,
@@ -50,6 +50,23 @@ def test_an_expected_failure_is_discarded_with_the_reason_in_the_audit() -> None
     assert states() == {"discarded"}
     assert AuditEntry.objects.get().detail == "expected"
     assert expecting.act() == 0
+
+
+def test_many_are_discarded_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expecting, "DISCARDED_AT_ONCE", 2)
+    a_group(Expected.DISCARD, 5)
+    left = []
+    while expecting.act():
+        left.append(DeadLetter.objects.filter(state="dead").count())
+    assert left == [3, 1, 0]
+
+
+def test_many_are_replayed_by_one_replay_that_the_worker_freezes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freezing, "AT_ONCE", 2)
+    a_group(Expected.REPLAY, 5)
+    assert expecting.act() == 1
+    assert (Replay.objects.get().total, states()) == (5, {"dead"})
+    assert expecting.act() == 0, "it is under way"
 
 
 def test_an_expected_failure_of_a_healthy_consumer_is_replayed_by_a_canary() -> None:

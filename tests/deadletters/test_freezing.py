@@ -149,6 +149,16 @@ def test_of_two_that_overlap_each_message_is_in_one(consumer: Consumer) -> None:
     assert Replay.objects.get(pk=first.pk).total + Replay.objects.get(pk=second.pk).total == 10
 
 
+def test_the_group_knows_of_its_replay_at_once(consumer: Consumer) -> None:
+    now = timezone.now()
+    group = FailureGroup.objects.create(
+        key="k", consumer=consumer, error_type="KeyError", first_failed_at=now, last_failed_at=now
+    )
+    make_dead_letters(consumer, 10, group=group)
+    replay = planned(Filters(group=str(group.pk)))
+    assert FailureGroup.objects.get().last_replay == replay, "or what is expected would be replayed again and again"
+
+
 def test_one_of_which_nothing_is_left_ends_as_done(wire: RunningDevBroker, consumer: Consumer) -> None:
     make_dead_letters(consumer, 10)
     planned()
