@@ -94,6 +94,10 @@ class Session(Protocol):
     def request(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> Future[None]:
         """Write a frame with a receipt; done with its RECEIPT, failed with BrokerRefused or SessionClosed."""
 
+    def prepare(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> tuple[Future[None], bytes]:
+        """The same, but for the writing: the frame is ``write``'s. Empty where the session has ended, and the future is
+        failed then."""
+
     def write(self, data: bytes) -> None:
         """Write encoded frames as they are, in one go. Raises SessionClosed."""
 

@@ -6,6 +6,7 @@ guards the end of the session, which either thread, or a caller, may bring about
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -167,17 +168,22 @@ class StompSession:
         return self.request("UNSUBSCRIBE", {"id": subscription_id, **headers})
 
     def request(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> Future[None]:
+        future, frame = self.prepare(command, headers, body)
+        if frame:
+            # What fails is told by the future.
+            with contextlib.suppress(SessionClosed):
+                self.write(frame)
+        return future
+
+    def prepare(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> tuple[Future[None], bytes]:
         receipt, future = self._receipts.expect()
         if future.done():
-            return future
+            return future, b""
         try:
-            self._transport.write(frames.encode(command, {**headers, "receipt": receipt}, body))
-        except SessionClosed as error:
-            self._end_of_writing(error)
+            return future, frames.encode(command, {**headers, "receipt": receipt}, body)
         except BaseException:
             self._receipts.forget(receipt)
             raise
-        return future
 
     def write(self, data: bytes) -> None:
         if self._close_reason is not None:

@@ -48,5 +48,8 @@ class RecordingSession:
     def unsubscribe(self, subscription_id: str, headers: Mapping[str, str]) -> Future[None]:
         raise NotImplementedError
 
+    def prepare(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> tuple[Future[None], bytes]:
+        raise NotImplementedError
+
     def request(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> Future[None]:
         raise NotImplementedError
