@@ -9,8 +9,9 @@ from __future__ import annotations
 import enum
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
@@ -27,7 +28,16 @@ from stompconsole.deadletters.outcomes import progress
 from stompconsole.delivery.envelope import Earlier
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import ConfigurationError
-from stompconsole.models import Broker, Consumer, DeadLetter, Replay, ReplayItem, ReplayItemState, ReplayState
+from stompconsole.models import (
+    Broker,
+    Consumer,
+    DeadLetter,
+    LetterEdit,
+    Replay,
+    ReplayItem,
+    ReplayItemState,
+    ReplayState,
+)
 
 PORTION = 500
 """Items sent before their receipts are waited for."""
@@ -153,24 +163,31 @@ def portion(replay_id: int, after_item: int, without: Collection[str], most: int
 
 
 _READ = (
-    *("replay", "note", "begun_at", "edit", "edit__headers", "edit__body", "edit__sealed", "dead_letter"),
+    *("replay", "note", "begun_at", "edit", "dead_letter"),
     *(f"dead_letter__{name}" for name in ("consumer", "origin", "headers", "body", "sealed", "held", "held_on")),
-    *(f"dead_letter__{name}" for name in ("attempts", "retry_step", "first_failed_at", "failed_at")),
 )
 """What is read of an item: what else is in a dead letter is as large as its body, and is not sent."""
+
+_READ_OF_RETRIES = ("attempts", "retry_step", "first_failed_at", "failed_at")
+_READ_OF_EDITS = ("headers", "body", "sealed")
+"""Of the few that have one, by themselves: a join costs every row its columns."""
 
 
 def portion_of(items: QuerySet[ReplayItem], result: Portion, bodies: Mapping[uuid.UUID, bytes]) -> Portion:
     """These items as they are to be sent; ``bodies`` are those that their rows do not have."""
-    rows = list(items.select_related("edit", "dead_letter").only(*_READ).order_by("pk"))
+    rows = list(items.select_related("dead_letter").only(*_READ).order_by("pk"))
     # Each once: in a join every line would have them, and their passwords would be decrypted as often.
     replays = Replay.objects.in_bulk({item.replay_id for item in rows})
     consumers = Consumer.objects.select_related("broker").in_bulk({item.dead_letter.consumer_id for item in rows})
     holders = Broker.objects.in_bulk({item.dead_letter.held_on_id for item in rows})
+    edits = _by_id(LetterEdit.objects.only(*_READ_OF_EDITS), {item.edit_id for item in rows if item.edit_id})
+    retries = {item.dead_letter_id for item in rows if replays[item.replay_id].scheduled}
+    earlier = _by_id(DeadLetter.objects.only(*_READ_OF_RETRIES), retries)
     specs: dict[int, BrokerSpec] = {}
     for item in rows:
         letter = item.dead_letter
         item.replay, consumer = replays[item.replay_id], consumers.get(letter.consumer_id)
+        item.edit = edits.get(item.edit_id)
         if consumer is None:
             result.unsendable[letter.pk] = CONSUMER_DELETED
         elif not (item.replay.destination or letter.origin or item.replay.unknown_to):
@@ -180,7 +197,14 @@ def portion_of(items: QuerySet[ReplayItem], result: Portion, bodies: Mapping[uui
             result.held |= {Held(broker=where, destination=letter.held)} if where is not None else set()
         elif (broker := _spec(consumer.broker, specs, result)) is not None:
             _add(result, item, consumer, broker, bodies.get(letter.pk))
+    for place, message in enumerate(result.outgoing):
+        if (retry := earlier.get(message.dead_letter_id)) is not None:
+            result.outgoing[place] = replace(message, earlier=_earlier(retry))
     return result
+
+
+def _by_id(rows: QuerySet[Any], ids: Collection[Any]) -> Mapping[Any, Any]:
+    return rows.in_bulk(ids) if ids else {}
 
 
 def begin(_replay_id: int, messages: Iterable[Outgoing]) -> None:
@@ -240,7 +264,6 @@ def _outgoing(item: ReplayItem, consumer: Consumer, broker: BrokerSpec, message:
         consumer=consumer.name,
         wanted=_wanted(item, consumer),
         in_doubt=bool(item.note) or item.begun_at is not None,
-        earlier=_earlier(item.dead_letter) if item.replay.scheduled else None,
         headers=dict(message.headers),
         body=message.body,
     )
