@@ -114,7 +114,6 @@ class Run:
         self._pace = Pace()
         self._judged_at = 0.0
         self._course: Course | None = None
-        self._pending: tuple[Results, dict[uuid.UUID, str]] | None = None
 
     @property
     def may_send(self) -> bool:
@@ -163,7 +162,6 @@ class Run:
         after_item, self._resume_at = self._resume_at, 0
         self._held = set()
         portions = _Portions(partial(self._rows, replay_rows.portion))
-        writing: asyncio.Future[None] | None = None
         try:
             while self.may_send:
                 if not (most := await self.allowance()):
@@ -174,17 +172,11 @@ class Run:
                 after_item = portion.last_item
                 self._held |= portion.held
                 await self._begin(portion)
-                # While these are sent: what came of those before is written down, and the next are read.
-                writing = asyncio.ensure_future(self._write_pending())
-                if self._runs_freely:
+                if most == replay_rows.PORTION:
+                    # As many as there may be: so it will be next time.
                     portions.read_ahead(after_item, tuple(trouble), most)
                 results = await self._send(portion)
-                await writing
-                self._pending = (results, portion.unsendable)
-                new_trouble = portion.trouble | results.trouble
-                if new_trouble or not self._runs_freely:
-                    await self._write_pending()
-                if new_trouble:
+                if new_trouble := portion.trouble | results.trouble:
                     trouble |= new_trouble
                     # One queue that is full blocks its broker's sender: next time those behind it have their turn.
                     self._resume_at = results.stuck_at or after_item
@@ -192,22 +184,12 @@ class Run:
                     self._held_up = False
         finally:
             await portions.drop()
-            if writing is not None:
-                await writing
-            await self._write_pending()
         return trouble
-
-    @property
-    def _runs_freely(self) -> bool:
-        """Whether nothing of what comes next hangs on what has been written down: no rule, and no rate."""
-        return self._course is None and self._pace.rate is None
 
     async def send_portion(self, portion: Portion) -> Results:
         """Send, and write down what came of it."""
         await self._begin(portion)
-        results = await self._send(portion)
-        # What is not written down must keep its copy, where it was taken out of a queue.
-        return results if await self._write_down(results, portion.unsendable) else Results()
+        return await self._send(portion)
 
     async def _begin(self, portion: Portion) -> None:
         self._pace.spend(len(portion.outgoing))
@@ -215,7 +197,9 @@ class Run:
 
     async def _send(self, portion: Portion) -> Results:
         # Once more: all that came before may have taken longer than the lease, and another worker be at it.
-        return await self._resender.send(portion.outgoing) if self.may_send else Results()
+        results = await self._resender.send(portion.outgoing) if self.may_send else Results()
+        # What is not written down must keep its copy, where it was taken out of a queue.
+        return results if await self._write_down(results, portion.unsendable) else Results()
 
     async def allowance(self) -> int:
         """How many may be sent now; 0 when none may, after a rest."""
@@ -247,11 +231,6 @@ class Run:
         if self._course is not None and self._course.stop:
             logger.warning("replay %d is %s", self._replay_id, self._course.stop)
             self._state = ReplayState.STOPPED
-
-    async def _write_pending(self) -> None:
-        if self._pending is not None:
-            pending, self._pending = self._pending, None
-            await self._write_down(*pending)
 
     async def _write_down(self, results: Results, unsendable: dict[uuid.UUID, str]) -> bool:
         """Kept until the database takes it, or the end: a receipt that is not written down would be sent again."""
