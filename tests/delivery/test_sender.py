@@ -17,6 +17,7 @@ from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.devbroker.refusals import AfterError
 from stompconsole.errors import BrokerRefused, ConnectFailed, ReceiptTimeout, SessionClosed
 from stompconsole.transport.session import Endpoint
+from stompconsole.transport.stomp_session import StompSession
 from tests.delivery.running import take_all
 from tests.delivery.test_ends import delete_queue
 from tests.delivery.test_runner import declare_as_django_stomp_did
@@ -62,6 +63,31 @@ def test_what_is_confirmed_is_there(broker: RunningDevBroker) -> None:
             future.result(10)
     assert broker.bodies("/queue/a") == [b"%d" % number for number in range(500)]
     assert senders_left() == []
+
+
+def test_what_is_queued_meanwhile_is_written_in_one_go_and_in_order(
+    broker: RunningDevBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[int] = []
+    writing, release, write = threading.Event(), threading.Event(), StompSession.write
+
+    def slow(session: StompSession, data: bytes) -> None:
+        writes.append(data.count(b"SEND\n"))
+        writing.set()
+        assert release.wait(10)
+        write(session, data)
+
+    with sender_of(to(broker, receipt_timeout_s=10.0)) as sender:
+        sender.send("/queue/a", {}, b"0").result(10)
+        monkeypatch.setattr(StompSession, "write", slow)
+        first = sender.send("/queue/a", {}, b"1")
+        assert writing.wait(10), "one that comes alone is written at once"
+        others = [sender.send("/queue/a", {}, b"%d" % number) for number in range(2, 200)]
+        release.set()
+        for future in [first, *others]:
+            future.result(10)
+    assert writes[:2] == [1, 198]
+    assert broker.bodies("/queue/a") == [b"%d" % number for number in range(200)]
 
 
 def test_a_message_that_can_not_be_written_fails_alone(broker: RunningDevBroker) -> None:
