@@ -281,8 +281,10 @@ async def _until_asked(task: SideTask, stop: asyncio.Event) -> None:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
+    # Not wait_for: until Python 3.12 it swallows a cancellation that comes together with the event.
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 async def _last(what: str, step: Awaitable[object]) -> None:
