@@ -15,6 +15,7 @@ from stompconsole.dashboard import formats
 from stompconsole.dashboard.drawing import split_bar
 from stompconsole.dashboard.paging import NOT_IN_LISTS
 from stompconsole.dashboard.stream.fragments import Fragments
+from stompconsole.deadletters.outcomes import to_freeze
 from stompconsole.deadletters.plans import Plan
 from stompconsole.models import (
     Consumer,
@@ -134,17 +135,16 @@ def _progress(row: Replay, counts: Mapping[tuple[int, str], int], just_sent: int
         return counts.get((row.pk, state), 0)
 
     lived = max(1.0, (now - row.created_at).total_seconds())
-    frozen = sum(map(of, ReplayItemState))
-    to_freeze = max(0, row.total - frozen) if row.unfrozen is not None else 0
+    left = to_freeze(row, sum(map(of, ReplayItemState)))
     return Progress(
         replay=row,
-        waiting=of(ReplayItemState.WAITING) + to_freeze,
+        waiting=of(ReplayItemState.WAITING) + left,
         sent=of(ReplayItemState.SENT),
         processed=of(ReplayItemState.PROCESSED),
         failed_again=of(ReplayItemState.FAILED_AGAIN),
         skipped=of(ReplayItemState.SKIPPED),
         per_s=just_sent / min(lived, RATE_OVER.total_seconds()),
-        to_freeze=to_freeze,
+        to_freeze=left,
     )
 
 

@@ -86,9 +86,10 @@ def freeze(replay: Replay, choices: Iterable[QuerySet[DeadLetter]]) -> int:
 
 
 def begin_freezing(replay: Replay, filters: Filters, as_of: datetime, count: int) -> None:
-    """Have the worker that takes ``replay`` freeze the ``count`` that match, before it sends the first of them."""
+    """Have the worker that takes ``replay`` freeze the ``count`` that match, before it sends the first of them.
+    ``filters`` are settled."""
     replay.total = count
-    replay.unfrozen = {"filters": asdict(filters.settled(as_of)), "as_of": as_of.isoformat()}
+    replay.unfrozen = {"filters": asdict(filters), "as_of": as_of.isoformat()}
     replay.save(update_fields=["total", "unfrozen"])
     if filters.group:
         FailureGroup.objects.filter(pk=int(filters.group)).update(last_replay=replay)

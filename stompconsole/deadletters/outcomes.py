@@ -49,15 +49,19 @@ def record_processed(pairs: Sequence[tuple[str, str]]) -> int:
 def progress(replay: Replay) -> Progress:
     """One query."""
     counts = dict(ReplayItem.objects.filter(replay=replay).order_by().values_list("state").annotate(Count("pk")))
-    to_freeze = max(0, replay.total - sum(counts.values())) if replay.unfrozen is not None else 0
     return Progress(
         total=replay.total,
-        waiting=counts.get(ReplayItemState.WAITING, 0) + to_freeze,
+        waiting=counts.get(ReplayItemState.WAITING, 0) + to_freeze(replay, sum(counts.values())),
         sent=counts.get(ReplayItemState.SENT, 0),
         processed=counts.get(ReplayItemState.PROCESSED, 0),
         failed_again=counts.get(ReplayItemState.FAILED_AGAIN, 0),
         skipped=counts.get(ReplayItemState.SKIPPED, 0),
     )
+
+
+def to_freeze(replay: Replay, frozen: int) -> int:
+    """How many of its choice are still to be frozen, where ``frozen`` are its items."""
+    return max(0, replay.total - frozen) if replay.unfrozen is not None else 0
 
 
 def _parsed(pair: tuple[str, str]) -> tuple[uuid.UUID, int] | None:

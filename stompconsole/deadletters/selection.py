@@ -104,10 +104,11 @@ def replay_matching(
     before the worker has frozen a large choice."""
     by = By(actor=actor, reason=storable.text(reason), remote_address=remote_address, actor_name=actor_name)
     replay = freezing.begin(filters.describe(), by.reason, actor, plan)
-    rows = filters.settled(as_of).frozen(as_of)
-    if rows.order_by()[: freezing.AT_ONCE + 1].count() > freezing.AT_ONCE:
-        chosen = rows.count()
-        freezing.begin_freezing(replay, filters, as_of, chosen)
+    settled = filters.settled(as_of)
+    rows = settled.frozen(as_of)
+    chosen = rows.count()
+    if chosen > freezing.AT_ONCE:
+        freezing.begin_freezing(replay, settled, as_of, chosen)
     else:
         chosen = freezing.freeze(replay, [rows])
     if chosen > expected_count:
