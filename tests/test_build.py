@@ -128,9 +128,7 @@ def pretended_venv(tmp_path: Path) -> Path:
 def test_a_signal_to_make_demo_reaches_the_demo_and_make_ends_after_it(pretended_venv: Path) -> None:
     make = shutil.which("make")
     assert make is not None, "make is needed, as the README says"
-    # What a make that runs the tests was told is not for this one.
-    unset = {"MAKEFLAGS": "", "MAKELEVEL": "0"}
-    with processes.start([make, "demo", f"VENV={pretended_venv}", "ARGS="], env=unset) as running:
+    with processes.start([make, "demo", f"VENV={pretended_venv}", "ARGS="], env=processes.OF_NO_MAKE) as running:
         running.wait_for_line("^started manage.py demo$")
 
         running.signal(signal.SIGTERM)

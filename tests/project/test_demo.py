@@ -30,10 +30,8 @@ class Demo:
     def start(self, **environment: str) -> ManagedProcess:
         given = {"PORT": str(self.port), "DEMO_PASSWORD": "swordfish", "STOMPCONSOLE_VAR": str(self.folder)}
         settings = {"DJANGO_SETTINGS_MODULE": "stompconsole.project.settings"}
-        # What a make that runs the tests was told is not for this one.
-        unset = {"MAKEFLAGS": "", "MAKEOVERRIDES": "", "MAKELEVEL": "0", "ARGS": ""}
         command = ["make", "--no-print-directory", "demo"]
-        return processes.start(command, env={**given, **settings, **unset, **environment})
+        return processes.start(command, env={**given, **settings, **processes.OF_NO_MAKE, **environment})
 
     def left(self) -> list[str]:
         """The command lines of processes of this demo that still run."""

@@ -27,6 +27,9 @@ ROOT = Path(__file__).resolve().parents[2]
 _numbers = itertools.count(1)
 _running: set[ManagedProcess] = set()
 
+OF_NO_MAKE = {"MAKEFLAGS": "", "MAKEOVERRIDES": "", "MAKELEVEL": "0", "ARGS": ""}
+"""The environment of a make that a test runs: what the make around the tests was told is not for it."""
+
 
 class ManagedProcess:
     """One started process and its group. Use it as a context manager to have it killed at the end of the block."""
