@@ -12,7 +12,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -20,12 +20,14 @@ from asgiref.sync import sync_to_async
 from django.db import Error
 
 from stompconsole.conf import settings_now
-from stompconsole.deadletters import connecting, doubts, freezing, replay_rows
+from stompconsole.deadletters import connecting, doubts, freezing, portions, replay_rows
 from stompconsole.deadletters.held_replaying import HeldReplaying
 from stompconsole.deadletters.judging import Course
 from stompconsole.deadletters.off_loop import rest
+from stompconsole.deadletters.overlapping import ReadAhead, Unsendable, WriteBehind
 from stompconsole.deadletters.pacing import Pace
-from stompconsole.deadletters.replay_rows import Held, Orders, Portion
+from stompconsole.deadletters.portions import Held, Portion
+from stompconsole.deadletters.replay_rows import Orders
 from stompconsole.deadletters.resending import Resender, Results
 from stompconsole.delivery.sender import Senders
 from stompconsole.models import ReplayState
@@ -55,39 +57,6 @@ async def _in_kept_database(function: Callable[P, R], *args: P.args, **kwargs: P
 
     result: R = await sync_to_async(call)()
     return result
-
-
-_Wanted = tuple[int, tuple[str, ...], int]
-"""After which item, without which brokers, how many at most."""
-
-
-class _Portions:
-    """Reads portions, one ahead where it is told what will be wanted next."""
-
-    def __init__(self, read: Callable[[int, tuple[str, ...], int], Awaitable[Portion]]) -> None:
-        self._read = read
-        self._wanted: _Wanted | None = None
-        self._ahead: asyncio.Future[Portion] | None = None
-
-    async def of(self, *wanted: *_Wanted) -> Portion:
-        """The portion that is wanted. Raises what the database raises."""
-        ahead = self._ahead
-        if ahead is None or self._wanted != wanted:
-            await self.drop()
-            return await self._read(*wanted)
-        self._ahead = None
-        return await ahead
-
-    def read_ahead(self, *wanted: *_Wanted) -> None:
-        """Begin to read what is going to be wanted."""
-        self._wanted, self._ahead = wanted, asyncio.ensure_future(self._read(*wanted))
-
-    async def drop(self) -> None:
-        """Forget what was read ahead, its error included."""
-        if (ahead := self._ahead) is not None:
-            self._ahead = None
-            ahead.cancel()
-            await asyncio.gather(ahead, return_exceptions=True)
 
 
 class Run:
@@ -161,21 +130,29 @@ class Run:
         trouble: dict[str, str] = {}
         after_item, self._resume_at = self._resume_at, 0
         self._held = set()
-        portions = _Portions(partial(self._rows, replay_rows.portion))
+        ahead = ReadAhead(partial(self._rows, portions.portion))
+        behind = WriteBehind(self._write_down)
         try:
             while self.may_send:
+                if self._is_bounded:
+                    # What is sent counts for how many more may be.
+                    await behind.end()
                 if not (most := await self.allowance()):
                     continue
-                portion = await portions.of(after_item, tuple(trouble), most)
+                portion = await ahead.of(after_item, tuple(trouble), most)
                 if not portion.last_item:
                     break
                 after_item = portion.last_item
                 self._held |= portion.held
                 await self._begin(portion)
-                if most == replay_rows.PORTION:
+                # Only now: the database does one thing after the other, and sending is not to wait for this.
+                behind.begin()
+                if most == portions.PORTION:
                     # As many as there may be: so it will be next time.
-                    portions.read_ahead(after_item, tuple(trouble), most)
-                results = await self._send(portion)
+                    ahead.begin(after_item, tuple(trouble), most)
+                results = await self._resend(portion)
+                await behind.end()
+                behind.keep(results, portion.unsendable)
                 if new_trouble := portion.trouble | results.trouble:
                     trouble |= new_trouble
                     # One queue that is full blocks its broker's sender: next time those behind it have their turn.
@@ -183,23 +160,24 @@ class Run:
                 elif results.sent and not trouble:
                     self._held_up = False
         finally:
-            await portions.drop()
+            await behind.end()
+            await ahead.drop()
         return trouble
 
     async def send_portion(self, portion: Portion) -> Results:
         """Send, and write down what came of it."""
         await self._begin(portion)
-        return await self._send(portion)
+        results = await self._resend(portion)
+        # What is not written down must keep its copy, where it was taken out of a queue.
+        return results if await self._write_down(results, portion.unsendable) else Results()
 
     async def _begin(self, portion: Portion) -> None:
         self._pace.spend(len(portion.outgoing))
         await self._rows(replay_rows.begin, portion.outgoing)
 
-    async def _send(self, portion: Portion) -> Results:
+    async def _resend(self, portion: Portion) -> Results:
         # Once more: all that came before may have taken longer than the lease, and another worker be at it.
-        results = await self._resender.send(portion.outgoing) if self.may_send else Results()
-        # What is not written down must keep its copy, where it was taken out of a queue.
-        return results if await self._write_down(results, portion.unsendable) else Results()
+        return await self._resender.send(portion.outgoing) if self.may_send else Results()
 
     async def allowance(self) -> int:
         """How many may be sent now; 0 when none may, after a rest."""
@@ -214,17 +192,21 @@ class Run:
         if not self._held_up:
             # Else the reason stays until it gets on again: trying once more takes as long as a receipt may.
             await self._say("")
-        if not (most := self._pace.allowed(replay_rows.PORTION)):
+        if not (most := self._pace.allowed(portions.PORTION)):
             # Not much longer: the rate may be changed meanwhile.
             await rest(min(self._pace.wait_s(), RENEW_EVERY_S), self._stop, self._changed)
             return 0
         return most if limit is None else min(most, limit)
 
+    @property
+    def _is_bounded(self) -> bool:
+        """Whether a step of a canary says how many may be sent."""
+        return self._course is not None and self._course.may_send is not None
+
     async def _judge(self) -> None:
         # Counting the items of a large replay takes a while: no more often than it may change the course, but for
         # the steps of a canary, which must never be exceeded.
-        bounded = self._course is not None and self._course.may_send is not None
-        if not bounded and time.monotonic() - self._judged_at < JUDGE_EVERY_S:
+        if not self._is_bounded and time.monotonic() - self._judged_at < JUDGE_EVERY_S:
             return
         self._course = await self._rows(replay_rows.course, self._worker_id)
         self._judged_at = time.monotonic()
@@ -232,7 +214,7 @@ class Run:
             logger.warning("replay %d is %s", self._replay_id, self._course.stop)
             self._state = ReplayState.STOPPED
 
-    async def _write_down(self, results: Results, unsendable: dict[uuid.UUID, str]) -> bool:
+    async def _write_down(self, results: Results, unsendable: Unsendable) -> bool:
         """Kept until the database takes it, or the end: a receipt that is not written down would be sent again."""
         skipped = [*results.refused.items(), *unsendable.items()]
         tries = 0

@@ -14,9 +14,9 @@ from typing import Protocol
 
 from channels.db import database_sync_to_async
 
-from stompconsole.deadletters import replay_rows
+from stompconsole.deadletters import portions, replay_rows
 from stompconsole.deadletters.held_pass import HeldPass
-from stompconsole.deadletters.replay_rows import Held, Portion
+from stompconsole.deadletters.portions import Held, Portion
 from stompconsole.deadletters.resending import Results
 from stompconsole.delivery.sender import Senders
 from stompconsole.models import Replay, ReplayItem, ReplayItemState, ReplayState
@@ -102,7 +102,7 @@ class HeldReplaying:
 def _with_bodies(replay_id: int, bodies: Mapping[uuid.UUID, bytes]) -> Portion:
     running = Replay.objects.filter(pk=replay_id, state=ReplayState.RUNNING)
     items = ReplayItem.objects.filter(replay__in=running, state=ReplayItemState.WAITING, dead_letter_id__in=bodies)
-    return replay_rows.portion_of(items, Portion(), bodies)
+    return portions.portion_of(replay_id, items, bodies)
 
 
 def _still_held(replay_id: int, destination: str) -> list[uuid.UUID]:

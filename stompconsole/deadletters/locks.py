@@ -13,16 +13,23 @@ from stompconsole.models import DeadLetter
 _NOBODY = uuid.UUID(int=0)
 
 
-def lock(rows: QuerySet[Any]) -> None:
+def lock(rows: QuerySet[Any], *columns: str) -> list[tuple[Any, ...]]:
     """Take the locks of rows, dead letters mostly, in the order of their ids, so that transactions over the same rows
-    queue up and never wait for each other in a circle. ``rows`` joins no other table."""
+    queue up and never wait for each other in a circle. ``rows`` joins no other table. Returns the id and ``columns`` of
+    each, where any are asked for."""
     features = connection.features
-    if not features.has_select_for_update:
-        write_first()
-        return
-    locked = rows.order_by("pk").select_for_update(no_key=features.has_select_for_no_key_update)
-    for _ in locked.values_list("pk", flat=True).iterator(chunk_size=2_000):
+    write_first()
+    if not columns and not features.has_select_for_update:
+        return []
+    locked = rows.order_by("pk").values_list("pk", *columns)
+    if features.has_select_for_update:
+        locked = locked.select_for_update(no_key=features.has_select_for_no_key_update)
+    found = locked.iterator(chunk_size=2_000)
+    if columns:
+        return list(found)
+    for _ in found:
         pass
+    return []
 
 
 def write_first() -> None:

@@ -1,4 +1,4 @@
-"""A replay as the worker that carries it out reads and writes it: its lease, its items by the portion, its end.
+"""A replay as the worker that carries it out leads it: its lease, its course, what came of its items, its end.
 
 Synchronous, each function by itself; times of the lease by the database's clock. A worker that has lost its lease may
 still write what it knows: states of items only change from the state that is expected.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import enum
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
@@ -20,81 +19,19 @@ from django.utils import timezone
 
 from stompconsole import audit
 from stompconsole.audit import Action
-from stompconsole.brokers import Wanted
-from stompconsole.deadletters import reach, storable, transitions, versions
+from stompconsole.deadletters import storable, transitions
 from stompconsole.deadletters.judging import Course, Outcomes, Rules, judge
-from stompconsole.deadletters.operations import Message, Refusal
 from stompconsole.deadletters.outcomes import progress
-from stompconsole.delivery.envelope import Earlier
-from stompconsole.delivery.specs import BrokerSpec
-from stompconsole.errors import ConfigurationError
-from stompconsole.models import (
-    Broker,
-    Consumer,
-    DeadLetter,
-    LetterEdit,
-    Replay,
-    ReplayItem,
-    ReplayItemState,
-    ReplayState,
-)
-
-PORTION = 500
-"""Items sent before their receipts are waited for."""
-
-PORTION_BYTES = 16 * 2**20
-"""Bodies held in memory at once, unless a single one is larger."""
+from stompconsole.deadletters.portions import Outgoing
+from stompconsole.models import Replay, ReplayItem, ReplayItemState, ReplayState
 
 MAX_NOTE = 2_000
 """Characters of a broker's words that are kept."""
-
-CONSUMER_DELETED = "Its consumer has been deleted: which broker to send it to is not known."
-NO_ORIGIN = (
-    "Where it came from is not known, since the broker did not say when it dead-lettered it, and the plan names no"
-    " destination for such messages."
-)
 
 # A cancelled one whose lease was not given back has items its worker has not given back either.
 _UNFINISHED = Q(state__in=(ReplayState.WAITING, ReplayState.RUNNING)) | Q(
     state=ReplayState.CANCELLED, lease_until__isnull=False
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
-    """One dead letter to be sent again, with the headers it was captured with. ``wanted`` is the subscription of
-    ``consumer`` that it came by; ``in_doubt``: it was sent before, and the broker may have it; ``earlier`` is what a
-    retry goes on from."""
-
-    item_id: int
-    dead_letter_id: uuid.UUID
-    broker: BrokerSpec
-    consumer: str
-    wanted: Wanted
-    in_doubt: bool
-    earlier: Earlier | None = None
-    headers: dict[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """A holding queue, where messages wait whose bodies are not stored."""
-
-    broker: BrokerSpec
-    destination: str
-
-
-@dataclass(slots=True, kw_only=True)
-class Portion:
-    """The next items. ``last_item`` is 0 when there are none; ``unsendable`` says why by dead letter,
-    ``trouble`` why by name of a broker that can't be used as its row stands. ``held`` is where others of them wait."""
-
-    last_item: int = 0
-    outgoing: list[Outgoing] = field(default_factory=list)
-    unsendable: dict[uuid.UUID, str] = field(default_factory=dict)
-    trouble: dict[str, str] = field(default_factory=dict)
-    held: set[Held] = field(default_factory=set)
 
 
 class Lane(enum.Enum):
@@ -155,133 +92,10 @@ def put_off(replay_id: int, worker_id: uuid.UUID) -> bool:
     return bool(early.update(state=ReplayState.WAITING, worker=None, lease_until=None))
 
 
-def portion(replay_id: int, after_item: int, without: Collection[str], most: int = PORTION) -> Portion:
-    """The next waiting items after ``after_item``, ``most`` of them at most, in the order they were chosen, less those
-    of the brokers in ``without``. Empty once the replay is not running any more. Reads only: see ``begin``."""
-    chosen = _next_items(replay_id, after_item, without, most)
-    return portion_of(ReplayItem.objects.filter(pk__among=chosen), Portion(last_item=chosen[-1] if chosen else 0), {})
-
-
-_READ = (
-    *("replay", "note", "begun_at", "edit", "dead_letter"),
-    *(f"dead_letter__{name}" for name in ("consumer", "origin", "headers", "body", "sealed", "held", "held_on")),
-)
-"""What is read of an item: what else is in a dead letter is as large as its body, and is not sent."""
-
-_READ_OF_RETRIES = ("attempts", "retry_step", "first_failed_at", "failed_at")
-_READ_OF_EDITS = ("headers", "body", "sealed")
-"""Of the few that have one, by themselves: a join costs every row its columns."""
-
-
-def portion_of(items: QuerySet[ReplayItem], result: Portion, bodies: Mapping[uuid.UUID, bytes]) -> Portion:
-    """These items as they are to be sent; ``bodies`` are those that their rows do not have."""
-    rows = list(items.select_related("dead_letter").only(*_READ).order_by("pk"))
-    # Each once: in a join every line would have them, and their passwords would be decrypted as often.
-    replays = Replay.objects.in_bulk({item.replay_id for item in rows})
-    consumers = Consumer.objects.select_related("broker").in_bulk({item.dead_letter.consumer_id for item in rows})
-    holders = Broker.objects.in_bulk({item.dead_letter.held_on_id for item in rows})
-    edits = _by_id(LetterEdit.objects.only(*_READ_OF_EDITS), {item.edit_id for item in rows if item.edit_id})
-    retries = {item.dead_letter_id for item in rows if replays[item.replay_id].scheduled}
-    earlier = _by_id(DeadLetter.objects.only(*_READ_OF_RETRIES), retries)
-    specs: dict[int, BrokerSpec] = {}
-    for item in rows:
-        letter = item.dead_letter
-        item.replay, consumer = replays[item.replay_id], consumers.get(letter.consumer_id)
-        item.edit = edits.get(item.edit_id)
-        if consumer is None:
-            result.unsendable[letter.pk] = CONSUMER_DELETED
-        elif not (item.replay.destination or letter.origin or item.replay.unknown_to):
-            result.unsendable[letter.pk] = NO_ORIGIN
-        elif letter.held and letter.pk not in bodies:
-            where = _spec(holders.get(letter.held_on_id) or consumer.broker, specs, result)
-            result.held |= {Held(broker=where, destination=letter.held)} if where is not None else set()
-        elif (broker := _spec(consumer.broker, specs, result)) is not None:
-            _add(result, item, consumer, broker, bodies.get(letter.pk))
-    for place, message in enumerate(result.outgoing):
-        if (retry := earlier.get(message.dead_letter_id)) is not None:
-            result.outgoing[place] = replace(message, earlier=_earlier(retry))
-    return result
-
-
-def _by_id(rows: QuerySet[Any], ids: Collection[Any]) -> Mapping[Any, Any]:
-    return rows.in_bulk(ids) if ids else {}
-
-
 def begin(_replay_id: int, messages: Iterable[Outgoing]) -> None:
     """They are taken to be sent from now on: whoever is given one of them again may be sending it a second time."""
     items = ReplayItem.objects.filter(pk__among=[message.item_id for message in messages])
     items.update(begun_at=timezone.now())
-
-
-def _next_items(replay_id: int, after_item: int, without: Collection[str], most: int) -> list[int]:
-    if not Replay.objects.filter(pk=replay_id, state=ReplayState.RUNNING).exists():
-        return []
-    waiting = ReplayItem.objects.filter(replay_id=replay_id, state=ReplayItemState.WAITING, pk__gt=after_item)
-    if without:
-        waiting = waiting.exclude(dead_letter__consumer__broker__name__in=without)
-    items = list(waiting.order_by("pk").values_list("pk", "dead_letter_id")[: min(most, PORTION)])
-    sizes = dict(transitions.by_id([pk for _, pk in items]).values_list("pk", "body_size"))
-    chosen: list[int] = []
-    size = 0
-    for item_id, dead_letter_id in items:
-        size += sizes.get(dead_letter_id, 0)
-        if chosen and size > PORTION_BYTES:
-            break
-        chosen.append(item_id)
-    return chosen
-
-
-def _spec(broker: Broker, specs: dict[int, BrokerSpec], result: Portion) -> BrokerSpec | None:
-    try:
-        if broker.pk not in specs:
-            specs[broker.pk] = broker.spec()
-    except ConfigurationError as error:
-        result.trouble[broker.name] = str(error)
-        return None
-    return specs[broker.pk]
-
-
-def _add(result: Portion, item: ReplayItem, consumer: Consumer, broker: BrokerSpec, held: bytes | None) -> None:
-    match _to_send(item, held):
-        case Refusal(reason=reason):
-            result.unsendable[item.dead_letter_id] = reason
-        case message:
-            result.outgoing.append(_outgoing(item, consumer, broker, message))
-
-
-def _to_send(item: ReplayItem, held: bytes | None) -> Message | Refusal:
-    try:
-        return versions.to_send(item, held)
-    except ConfigurationError as error:
-        return Refusal(reason=str(error))
-
-
-def _outgoing(item: ReplayItem, consumer: Consumer, broker: BrokerSpec, message: Message) -> Outgoing:
-    return Outgoing(
-        item_id=item.pk,
-        dead_letter_id=item.dead_letter_id,
-        broker=broker,
-        consumer=consumer.name,
-        wanted=_wanted(item, consumer),
-        in_doubt=bool(item.note) or item.begun_at is not None,
-        headers=dict(message.headers),
-        body=message.body,
-    )
-
-
-def _earlier(dead_letter: DeadLetter) -> Earlier:
-    return Earlier(
-        attempts=dead_letter.attempts,
-        retry_step=dead_letter.retry_step,
-        first_failed_at=dead_letter.first_failed_at or dead_letter.failed_at,
-    )
-
-
-def _wanted(item: ReplayItem, consumer: Consumer) -> Wanted:
-    named = item.replay.destination or ("" if item.dead_letter.origin else item.replay.unknown_to)
-    if named:
-        return Wanted(destination=named, prefetch=1)
-    return reach.subscription(consumer, item.dead_letter.origin)
 
 
 def record(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from stompconsole.brokers import Dialect
-from stompconsole.deadletters.replay_rows import Outgoing
+from stompconsole.deadletters.portions import Outgoing
 from stompconsole.deadletters.together import all_done
 from stompconsole.delivery import envelope
 from stompconsole.delivery.awaited import NOT_CONFIRMED

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from django.db.models import Q
 
@@ -20,7 +20,7 @@ from stompconsole.deadletters import json_spans, quoting
 from stompconsole.deadletters.quoting import Quotes
 from stompconsole.deadletters.redacting import ENOUGH, WHOLE, Parts, Redactor, markers_in, redactor
 from stompconsole.errors import ConfigurationError
-from stompconsole.models import Consumer, DeadLetter, LetterEdit
+from stompconsole.models import Consumer, DeadLetter
 from stompconsole.models.secrets import decrypt_bytes, encrypt_bytes
 
 LOST = "Its redacted parts are not here: it was imported without them. Edit it, and put values in their places."
@@ -53,7 +53,18 @@ def opened(sealed: bytes | memoryview | None) -> Parts:
     return Parts(headers=known["headers"], body=known["body"], whole=whole, lost=known["lost"])
 
 
-def as_it_came(letter: DeadLetter, edit: LetterEdit | None) -> Message:
+class Sealable(Protocol):
+    """A message as it is stored; ``sealed`` is what was taken out of it."""
+
+    @property
+    def headers(self) -> Any: ...
+    @property
+    def body(self) -> bytes | memoryview: ...
+    @property
+    def sealed(self) -> bytes | memoryview | None: ...
+
+
+def as_it_came(letter: Sealable, edit: Sealable | None) -> Message:
     """The message to be sent, redacted parts put back. Raises ConfigurationError that says why it can't be."""
     message = edit or letter
     # What was taken out of the change first: it may hold markers of the letter.

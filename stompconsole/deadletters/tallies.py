@@ -7,6 +7,7 @@ an older version, are counted once they get one.
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from django.db import models, transaction
 from django.db.models import Count, QuerySet
 
-from stompconsole.deadletters.locks import write_first
+from stompconsole.deadletters.locks import lock, write_first
 from stompconsole.models import DeadLetter, DeadLetterState, GroupHour, LetterTally
 
 FOLD_AT_ONCE = 5_000
@@ -47,6 +48,11 @@ def cell_of(values: Mapping[str, Any]) -> Cell:
     return Cell(*(values[name] for name in FIELDS))
 
 
+def locked(rows: QuerySet[DeadLetter]) -> dict[uuid.UUID, Cell]:
+    """Where each of ``rows`` is counted, their locks taken: see ``locks.lock``. For hundreds, not for many more."""
+    return {pk: Cell(*values) for pk, *values in lock(rows, *FIELDS)}
+
+
 def add(changes: Mapping[Cell, int]) -> None:
     """Add to the counts. Runs inside the transaction of its caller."""
     counted = {cell: count for cell, count in changes.items() if count and cell.group_id is not None}
@@ -60,6 +66,15 @@ def moving(rows: QuerySet[DeadLetter], to: DeadLetterState) -> None:
     for found, count in _counted(rows):
         changes[found] -= count
         changes[found._replace(state=to.value)] += count
+    add(changes)
+
+
+def moved(cells: Iterable[Cell], to: DeadLetterState) -> None:
+    """Those that were counted in ``cells`` have the state ``to``; their locks are held."""
+    changes: Counter[Cell] = Counter()
+    for found in cells:
+        changes[found] -= 1
+        changes[found._replace(state=to.value)] += 1
     add(changes)
 
 

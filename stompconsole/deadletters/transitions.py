@@ -14,7 +14,7 @@ the message may be handled, or die again, before the worker that sent it writes 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -36,6 +36,10 @@ COUNTED = F("replays") + Case(When(state=DeadLetterState.REPLAYING, then=Value(1
 """One replay more, unless its SEND was counted when it was recorded."""
 
 
+Cells = Mapping[uuid.UUID, tallies.Cell]
+"""Where dead letters whose locks are held are counted."""
+
+
 def by_id(dead_letter_ids: Collection[uuid.UUID]) -> QuerySet[DeadLetter]:
     """The dead letters with these ids."""
     return DeadLetter.objects.filter(pk__among=dead_letter_ids)
@@ -47,10 +51,10 @@ def mark_sent(replay_id: int, dead_letter_ids: Collection[uuid.UUID], now: datet
 
     Returns how many became sent.
     """
-    lock(by_id(dead_letter_ids))
+    cells = tallies.locked(by_id(dead_letter_ids))
     waiting = _waiting_of(replay_id, dead_letter_ids)
-    replaying = by_id(waiting.values()).filter(state=DeadLetterState.REPLAYING)
-    turn(replaying, DeadLetterState.SENT, now, replays=F("replays") + 1)
+    replaying = _those_in(cells, waiting.values(), DeadLetterState.REPLAYING)
+    _turn_locked(replaying, DeadLetterState.SENT, now, replays=F("replays") + 1)
     return _still_waiting(waiting).update(state=ReplayItemState.SENT, active=False, sent_at=now)
 
 
@@ -59,14 +63,14 @@ def mark_processed(pairs: Sequence[tuple[uuid.UUID, int]], now: datetime) -> int
     """These (dead letter, replay) were handled well: open items become processed. Returns how many did."""
     wanted = frozenset(pairs)
     dead_letter_ids = {dead_letter_id for dead_letter_id, _ in wanted}
-    lock(by_id(dead_letter_ids))
+    cells = tallies.locked(by_id(dead_letter_ids))
     chosen = {
         item.pk: item.dead_letter_id
         for item in open_items(dead_letter_ids)
         if (item.dead_letter_id, item.replay_id) in wanted
     }
-    under_way = by_id(chosen.values()).filter(state__in=(DeadLetterState.REPLAYING, DeadLetterState.SENT))
-    turn(under_way, DeadLetterState.PROCESSED, now, replays=COUNTED)
+    under_way = _those_in(cells, chosen.values(), DeadLetterState.REPLAYING, DeadLetterState.SENT)
+    _turn_locked(under_way, DeadLetterState.PROCESSED, now, replays=COUNTED)
     return settle_items(chosen.keys(), ReplayItemState.PROCESSED, now)
 
 
@@ -163,3 +167,14 @@ def turn(rows: QuerySet[DeadLetter], to: DeadLetterState, now: datetime, **field
     """Give dead letters, whose locks are held, another state, and count them there. Returns how many they were."""
     tallies.moving(rows, to)
     return rows.update(state=to, state_at=now, **fields)
+
+
+def _those_in(cells: Cells, dead_letter_ids: Iterable[uuid.UUID], *states: DeadLetterState) -> Cells:
+    return {pk: cells[pk] for pk in dead_letter_ids if pk in cells and cells[pk].state in states}
+
+
+def _turn_locked(cells: Cells, to: DeadLetterState, now: datetime, **fields: Any) -> None:
+    """The same of those whose cells were read with their locks: one question less."""
+    if cells:
+        tallies.moved(cells.values(), to)
+        by_id(cells).update(state=to, state_at=now, **fields)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from stompconsole.deadletters import operations, sealing
 from stompconsole.deadletters.captured import Captured
 from stompconsole.deadletters.operations import Message, Operation, Refusal
+from stompconsole.deadletters.sealing import Sealable
 from stompconsole.models import DeadLetter, LetterEdit, ReplayItem
 
 NOT_STORED = 'Its body is not stored (STOMPCONSOLE["STORE_BODIES"], or its consumer): only its headers can be changed.'
@@ -26,17 +28,24 @@ class Versions:
     after: Message | Refusal
 
 
-def to_send(item: ReplayItem, held: bytes | None = None) -> Message | Refusal:
-    """What a replay sends for an item: the dead letter as it came, redacted parts put back, edited where that was
-    wanted. ``held`` is its body where that is not stored. Raises ConfigurationError when a seal can't be opened."""
-    headers, body = sealing.as_it_came(item.dead_letter, item.edit)
+class Stored(Sealable, Protocol):
+    """A dead letter as far as it is to be sent. ``held`` is the queue that has its body, if it is not stored."""
+
+    @property
+    def held(self) -> str: ...
+
+
+def to_send(
+    letter: Stored, edit: Sealable | None, edits: Sequence[Operation], held: bytes | None = None
+) -> Message | Refusal:
+    """What a replay sends: the dead letter as it came, redacted parts put back, as somebody edited it or as ``edits``
+    change it. ``held`` is its body where that is not stored. Raises ConfigurationError when a seal can't be opened."""
+    headers, body = sealing.as_it_came(letter, edit)
     message = Message(headers=headers, body=body if held is None else held)
-    if item.edit is not None:
-        return message
-    return edited(item.dead_letter, message, operations.kept(item.replay.edits))
+    return message if edit is not None else edited(letter, message, edits)
 
 
-def edited(letter: DeadLetter, message: Message, edits: Sequence[Operation]) -> Message | Refusal:
+def edited(letter: Stored, message: Message, edits: Sequence[Operation]) -> Message | Refusal:
     """What edits make of a dead letter's message. Of one whose body is not stored they change headers alone: nobody
     could look at what would become of the rest."""
     if letter.held and any(not edit.act.of_header for edit in edits):

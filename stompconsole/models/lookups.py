@@ -23,7 +23,12 @@ class Among(In):
         if not self.rhs:
             raise EmptyResultSet
         lhs, params = self.process_lhs(compiler, connection)
-        return f"{lhs} = ANY(%s)", [*params, self.rhs]
+        # Written here: the driver asks of each id anew how it is to be written.
+        ids = ",".join(map(str, self.rhs))
+        return f"{lhs} = ANY(%s::{self._id_type(connection)}[])", [*params, f"{{{ids}}}"]
+
+    def _id_type(self, connection: BaseDatabaseWrapper) -> str:
+        return str(self.lhs.output_field.rel_db_type(connection))
 
 
 for field in (models.UUIDField, models.IntegerField, models.ForeignKey):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stompconsole.deadletters import replay_rows, selection
+from stompconsole.deadletters import portions, selection
 from stompconsole.deadletters.outcomes import progress
 from stompconsole.models import DeadLetter, Replay, ReplayState
 from tests.deadletters.engines import start_engine
@@ -54,4 +54,4 @@ def test_a_replay_holds_a_few_of_its_bodies_at_a_time(wire: RunningDevBroker) ->
         process.wait_for_line("running")
         after_few = replayed(few, process.pid)
         after_many = replayed(many, process.pid)
-    assert after_many - after_few < 2 * replay_rows.PORTION_BYTES, "240 MB went through"
+    assert after_many - after_few < 2 * portions.PORTION_BYTES, "240 MB went through"

@@ -16,7 +16,7 @@ from stompconsole.deadletters import editing, exchange, held_replaying, holding,
 from stompconsole.deadletters.editing import Change
 from stompconsole.deadletters.outcomes import progress
 from stompconsole.deadletters.plans import Plan
-from stompconsole.deadletters.replay_rows import PORTION
+from stompconsole.deadletters.portions import PORTION
 from stompconsole.delivery import envelope
 from stompconsole.delivery.specs import Codec, SubscriptionState, holding_destination
 from stompconsole.errors import WorkFailed

@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import override_settings
 from django.utils import timezone
 
-from stompconsole.deadletters import controlling, replay_rows, selection
+from stompconsole.deadletters import controlling, portions, replay_rows, selection
 from stompconsole.deadletters.outcomes import Progress, progress, record_processed
 from stompconsole.deadletters.replay_rows import Orders
 from stompconsole.delivery import envelope
@@ -115,12 +115,12 @@ def test_many_are_sent_in_portions_each_once(wire: RunningDevBroker, consumer: C
 
 
 def test_large_bodies_are_not_all_in_memory(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay_rows, "PORTION_BYTES", 2_500)
+    monkeypatch.setattr(portions, "PORTION_BYTES", 2_500)
     replay = replay_of(make_dead_letters(consumer, 5, body=b"x" * 1_000, body_size=1_000))
     Replay.objects.update(state=ReplayState.RUNNING)
     sizes = []
     after = 0
-    while (portion := replay_rows.portion(replay.pk, after, ())).last_item:
+    while (portion := portions.portion(replay.pk, after, ())).last_item:
         sizes.append(len(portion.outgoing))
         after = portion.last_item
     assert sizes == [2, 2, 1]
@@ -229,7 +229,7 @@ def test_the_reason_why_a_replay_waits_stays_for_as_long_as_it_waits(
 def test_one_full_queue_does_not_keep_those_behind_it_for_ever(
     wire: RunningDevBroker, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replay_rows, "PORTION", 2)
+    monkeypatch.setattr(portions, "PORTION", 2)
     wire.faults.block_sends("/queue/full")
     full = make_dead_letters(consumer, 1, origin="/queue/full", pk=uuid.UUID(int=1))
     replay = replay_of(full + make_dead_letters(consumer, 6))
@@ -342,10 +342,10 @@ def test_a_worker_that_is_killed_loses_nothing_and_repeats_nothing_that_is_writt
     ledger = Counter(message.headers[envelope.DEAD_LETTER_ID] for message in wire.messages("/queue/orders"))
     assert set(ledger) == {str(row.pk) for row in rows}
     assert all(ledger[pk] == 1 for pk in written_down)
-    assert sum(ledger.values()) <= 2_000 + replay_rows.PORTION
+    assert sum(ledger.values()) <= 2_000 + 2 * portions.PORTION
     twice = {pk for pk, count in ledger.items() if count > 1}
     doubtful = {str(pk) for pk in items.filter(doubtful=True).values_list("dead_letter", flat=True)}
     assert twice <= doubtful, "what was sent twice is among what is said to be"
-    assert len(doubtful) <= replay_rows.PORTION
+    assert len(doubtful) <= 2 * portions.PORTION
     assert record_processed([(pk, str(replay.pk)) for pk in ledger]) == 2_000
     assert progress(replay) == Progress(total=2_000, processed=2_000)

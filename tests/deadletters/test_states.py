@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from stompconsole.deadletters import controlling, due, replay_rows, scheduling, selection, tallies
+from stompconsole.deadletters import controlling, due, portions, replay_rows, scheduling, selection, tallies
 from stompconsole.deadletters.outcomes import record_processed
 from stompconsole.deadletters.replay_rows import Lane
 from stompconsole.deadletters.scheduling import Chosen
@@ -178,7 +178,7 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_worker_sends(self, data: st.DataObject) -> None:
         replay_id = self.some_replay(data)
-        outgoing = replay_rows.portion(replay_id, 0, ()).outgoing
+        outgoing = portions.portion(replay_id, 0, ()).outgoing
         for message in outgoing[: data.draw(st.integers(1, 3))]:
             self.wire.append((message.dead_letter_id, replay_id))
             self.in_flight[replay_id].append(message.dead_letter_id)
@@ -194,7 +194,7 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_broker_refuses_one(self, data: st.DataObject) -> None:
         replay_id = self.some_replay(data)
-        outgoing = replay_rows.portion(replay_id, 0, ()).outgoing
+        outgoing = portions.portion(replay_id, 0, ()).outgoing
         refused = [message for message in outgoing if message.dead_letter_id not in self.in_flight[replay_id]]
         replay_rows.record(replay_id, [], [(message.dead_letter_id, "no") for message in refused[:1]])
 
