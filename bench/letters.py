@@ -67,6 +67,7 @@ def fill(count: int) -> None:
     from django.db import connection, transaction
 
     from stompconsole.deadletters import tallies
+    from stompconsole.models import postgres
 
     sql = _SQL[connection.vendor]
     step = timedelta(days=DAYS).total_seconds() / count
@@ -88,6 +89,8 @@ def fill(count: int) -> None:
         _replayed(first_group)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
+    # As housekeeping does every minute.
+    postgres.merge_what_is_pending(connection)
 
 
 _HOUR = {

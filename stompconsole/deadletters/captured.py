@@ -121,12 +121,16 @@ def consumer_of(headers: Mapping[str, str]) -> str:
 
 def unquoted(death: Death, quotes: Quotes) -> Death:
     """A death that quotes none of it."""
+    if not quotes:
+        return death
     message, traceback = quotes.taken_out_of(death.error_message), quotes.taken_out_of(death.traceback)
     return replace(death, error_message=message, traceback=traceback)
 
 
 def unquoted_headers(headers: Mapping[str, str], quotes: Quotes) -> dict[str, str]:
     """Headers that quote none of it: those of ours that say why it died."""
+    if not quotes:
+        return dict(headers)
     # They are not sent again: nothing of them needs to be put back.
     why = (envelope.ERROR_MESSAGE, envelope.TRACEBACK)
     return {name: quotes.taken_out_of(value) if name in why else value for name, value in headers.items()}

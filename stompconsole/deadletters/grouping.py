@@ -5,16 +5,16 @@ Owns the making of groups, and the grouping of dead letters that an older versio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from django.db import transaction
-from django.db.models import Case, DateTimeField, QuerySet, Value, When
-from django.db.models.functions import Greatest
+from django.db.models import Case, QuerySet, Value, When
 
 from stompconsole.deadletters import tallies, transitions
 from stompconsole.deadletters.fingerprints import Fingerprint, fingerprint
+from stompconsole.deadletters.locks import lock
 from stompconsole.models import DeadLetter, FailureGroup
 
 ROWS_AT_ONCE = 500
@@ -54,10 +54,7 @@ def group_of(
 
 
 def ids_of(failures: Iterable[Grouped]) -> dict[str, int]:
-    """The ids of their groups by key, new groups made; the groups' last failure is brought up to date.
-
-    Runs inside the transaction of its caller.
-    """
+    """The ids of their groups by key, new groups made. Runs inside the transaction of its caller."""
     by_key: dict[str, list[Grouped]] = {}
     for failure in failures:
         by_key.setdefault(failure.fingerprint.key, []).append(failure)
@@ -67,7 +64,6 @@ def ids_of(failures: Iterable[Grouped]) -> dict[str, int]:
         # Another worker may be making the same one: then both read whichever came first.
         FailureGroup.objects.bulk_create(missing, ignore_conflicts=True)
         known = _known(by_key)
-    _touch({known[key]: max(failure.at for failure in same) for key, same in by_key.items()})
     return known
 
 
@@ -90,16 +86,19 @@ def _row(failures: Sequence[Grouped]) -> FailureGroup:
     )
 
 
-def _touch(last: Mapping[int, datetime]) -> None:
-    # Only those that are older: a group that fails a thousand times a second is written once a batch at most.
-    stale = FailureGroup.objects.filter(pk__in=last).values_list("pk", "last_failed_at")
-    newer = {pk: last[pk] for pk, at in stale if at < last[pk]}
-    if not newer:
-        return
-    rows = FailureGroup.objects.filter(pk__in=newer)
-    transitions.lock(rows)
-    found = Case(*(When(pk=pk, then=Value(at)) for pk, at in newer.items()), output_field=DateTimeField())
-    rows.update(last_failed_at=Greatest("last_failed_at", found))
+def failed(deaths: Iterable[tuple[int, datetime]]) -> None:
+    """Bring the last failure of groups up to date, by (group, time).
+
+    The last thing in the transaction of its caller: others that store failures of the same groups wait from here on.
+    """
+    last: dict[int, datetime] = {}
+    for group_id, at in deaths:
+        last[group_id] = max(at, last.get(group_id, at))
+    rows = FailureGroup.objects.filter(pk__in=last)
+    for pk, known in lock(rows, "last_failed_at"):
+        # Only where it is older: a group that fails a thousand times a second is written once a batch at most.
+        if known < last[pk]:
+            FailureGroup.objects.filter(pk=pk).update(last_failed_at=last[pk])
 
 
 def day_of(at: datetime) -> date:
@@ -129,7 +128,9 @@ def _group(rows: QuerySet[DeadLetter]) -> int:
         rows.filter(pk__in=group_ids).update(day=days)
     for letter in letters:
         tallies.add({tallies.cell(letter): 1})
-    tallies.died((letter.group_id, letter.failed_at) for letter in letters if letter.group_id is not None)
+    deaths = [(letter.group_id, letter.failed_at) for letter in letters if letter.group_id is not None]
+    tallies.died(deaths)
+    failed(deaths)
     return len(letters)
 
 

@@ -36,6 +36,9 @@ class Quotes:
             spelling for value in values for spelling in _spellings(value) if len(spelling.strip()) >= SHORTEST
         }
 
+    def __bool__(self) -> bool:
+        return bool(self._spellings)
+
     def taken_out_of(self, text: str) -> str:
         """The text with a marker in place of each."""
         if not self._spellings or not text:

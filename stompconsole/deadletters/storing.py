@@ -60,6 +60,7 @@ def store(messages: Sequence[Captured], consumer_id: int, consumer_name: str) ->
     counts.update(map(tallies.cell, known.values()))
     tallies.add(counts)
     tallies.died((groups.id_of(message), message.failed_at) for message in fresh if message.due_at is None)
+    grouping.failed((groups.id_of(message), message.failed_at) for message in fresh)
 
 
 def _known(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, DeadLetter]:
@@ -67,7 +68,7 @@ def _known(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, DeadLetter]:
     transitions.write_first()
     stored = transitions.by_id(list(transitions.by_id(ids).values_list("pk", flat=True)))
     transitions.lock(stored)
-    return stored.only("pk", "state", "replays", "origin", "group_id", "worker", "day").in_bulk()
+    return stored.only("pk", "state", "replays", "origin", "group_id", "worker", "day", "failed_at").in_bulk()
 
 
 class _Groups:
@@ -128,9 +129,12 @@ def _come_back(
         item = open_items.get(message.dead_letter_id)
         if item is not None and item.replay_id != message.replay_id:
             continue
+        row = known[message.dead_letter_id]
+        if item is None and row.state == DeadLetterState.DEAD and message.failed_at < row.failed_at:
+            # Two captures at once may be given a newer death first: the row keeps that one.
+            continue
         if item is not None:
             failed_again[open_items.pop(message.dead_letter_id).pk] = message
-        row = known[message.dead_letter_id]
         row.replays += row.state == DeadLetterState.REPLAYING
         _assign(row, {**_newest(message, owners, groups, now), "origin": message.origin or row.origin})
         changed[row.pk] = row

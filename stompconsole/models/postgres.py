@@ -1,6 +1,6 @@
 """What PostgreSQL has beyond what models can say: indexes for searching, and an audit that can't be rewritten.
 
-Run by migrations, each safe to repeat; does nothing on other databases. The index for text needs the extension pg_trgm
+Safe to repeat; does nothing on other databases. The index for text needs the extension pg_trgm
 and costs whoever captures: it is made where the extension is there, or on demand. Without it text is searched row by
 row, and ``scans_text`` says so.
 """
@@ -24,6 +24,11 @@ _TEXT = "UPPER(search_text) gin_trgm_ops"
 _UNINDEXED = """
 SELECT to_regclass('stompconsole_deadletter') IS NOT NULL
 AND NOT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(%s) AND indisvalid)
+"""
+
+_MERGE = """
+SELECT gin_clean_pending_list(oid) FROM pg_class
+WHERE oid IN (SELECT to_regclass(name) FROM unnest(%s::text[]) AS name) AND pg_has_role(relowner, 'USAGE')
 """
 
 _GUARD = """
@@ -94,6 +99,16 @@ def index_text(connection: BaseDatabaseWrapper) -> str:
             cursor.execute(f"DROP INDEX IF EXISTS {TEXT_INDEX}")
         cursor.execute(_CREATE.format(how="CONCURRENTLY", name=TEXT_INDEX, what=_TEXT))
     return ""
+
+
+def merge_what_is_pending(connection: BaseDatabaseWrapper) -> None:
+    """Have the search indexes take in what was captured lately: until then each search reads all of that as well.
+
+    PostgreSQL does it by itself when a fifth of the table is new, or a few megabytes wait. Only who owns an index may.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(_MERGE, [[*_JSON, TEXT_INDEX]])
 
 
 def _got_trigrams(connection: BaseDatabaseWrapper) -> bool:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 
+from django.db import connection
 from django.utils import timezone
 
 from stompconsole.conf import Settings
 from stompconsole.deadletters import broker_letters, expecting, grouping, retention, samples, tallies
 from stompconsole.deadletters.trying import trial_rows
 from stompconsole.metrics import buckets
+from stompconsole.models import postgres
 from stompconsole.worker.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ def sweep(registry: Registry, settings: Settings) -> None:
     while grouping.group_the_rest():
         pass
     tallies.fold()
+    postgres.merge_what_is_pending(connection)
     if settings.sample_handled:
         samples.purge()
     else:

@@ -12,10 +12,13 @@ from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
 from stompconsole import audit, checks
+from stompconsole.conf import Settings
 from stompconsole.deadletters.filters import Filters
 from stompconsole.models import AuditEntry, postgres
+from stompconsole.worker import housekeeping
+from stompconsole.worker.registry import Registry
 from tests.dashboard.rows import make_user
-from tests.deadletters.making import make_consumer, make_dead_letters
+from tests.deadletters.making import make_consumer, make_dead_letters, make_worker
 from tests.support import databases
 from tests.support.servers import TestServer
 
@@ -45,6 +48,33 @@ def test_each_term_is_answered_by_its_index(term: str, index: str) -> None:
         cursor.execute("ANALYZE stompconsole_deadletter")
         cursor.execute("SET enable_seqscan = off; SET enable_indexscan = off")
     assert index in rows.order_by().explain()
+
+
+def pending_pages() -> int:
+    """Pages of the index of headers that wait to be merged: each search reads them all."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE EXTENSION IF NOT EXISTS pgstattuple")
+        cursor.execute("SELECT pending_pages FROM pgstatginindex('stompconsole_deadletter_headers')")
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.usefixtures("postgres_rows")
+def test_housekeeping_has_the_indexes_take_in_what_was_captured_lately() -> None:
+    make_dead_letters(None, 50, headers={"tenant": "blue"})
+    assert pending_pages() > 0
+    housekeeping.sweep(Registry(make_worker().pk), Settings())
+    assert pending_pages() == 0
+
+
+@pytest.mark.usefixtures("postgres_rows")
+def test_a_user_who_does_not_own_the_indexes_leaves_them_to_their_owner() -> None:
+    make_dead_letters(None, 50, headers={"tenant": "blue"})
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE guest")
+        cursor.execute("SET LOCAL ROLE guest")
+        postgres.merge_what_is_pending(connection)
+        transaction.set_rollback(True)
+    assert pending_pages() > 0
 
 
 @pytest.mark.usefixtures("postgres_rows")

@@ -153,3 +153,25 @@ def test_the_newest_of_several_deaths_in_one_batch_stands(row: DeadLetter, consu
     assert state_of(row) == DeadLetterState.DEAD
     assert (row.error_type, bytes(row.body)) == ("One", b"One")
     assert progress(replay).failed_again == 1
+
+
+def test_a_death_that_is_captured_after_a_newer_one_is_kept_as_a_failure_alone(
+    row: DeadLetter, consumer: Consumer
+) -> None:
+    newer = {**died(dead_letter_id=str(row.pk), error_type="Newer"), envelope.FAILED_AT: timezone.now().isoformat()}
+    older = {**died(dead_letter_id=str(row.pk), error_type="Older"), envelope.FAILED_AT: "2026-02-02T00:00:00+00:00"}
+    captures = Captures(consumer)
+    captures.give((newer, b"newer"))
+    captures.give((older, b"older"))
+    assert state_of(row) == DeadLetterState.DEAD
+    assert (row.error_type, bytes(row.body)) == ("Newer", b"newer")
+    assert set(Failure.objects.filter(dead_letter=row).values_list("error_type", flat=True)) == {"Newer", "Older"}
+
+
+def test_a_clock_that_is_behind_hides_no_death_of_a_replay(row: DeadLetter, consumer: Consumer) -> None:
+    replay = replayed(row)
+    sent(row, replay)
+    again = died(dead_letter_id=str(row.pk), replay_id=str(replay.pk), error_type="Again")
+    Captures(consumer).give(({**again, envelope.FAILED_AT: "2026-01-01T00:00:00+00:00"}, b"again"))
+    assert (state_of(row), row.error_type) == (DeadLetterState.DEAD, "Again")
+    assert progress(replay).failed_again == 1
