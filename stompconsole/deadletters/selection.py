@@ -1,4 +1,5 @@
-"""What an operator does with dead letters: replay, discard, undo. Each act is one transaction and is audited.
+"""What an operator does with dead letters: replay, discard, undo. Each act is audited, and one transaction, but for
+what is discarded or brought back by the thousand.
 
 A choice is frozen to ids when it is confirmed. What another operator took in the meantime is skipped and counted;
 should more match than was counted, nothing is done. Owns no permissions: views check them. Sends nothing: a replay is a
@@ -8,12 +9,13 @@ row that a worker carries out.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from stompconsole.audit import Action
@@ -22,7 +24,7 @@ from stompconsole.deadletters import freezing, storable, transitions
 from stompconsole.deadletters.acting import AUDITED_IDS, By, chosen_ids, grown, record
 from stompconsole.deadletters.filters import Filters, Group, Preview, preview, preview_of
 from stompconsole.deadletters.plans import PLAIN, Plan
-from stompconsole.models import DeadLetter, Replay
+from stompconsole.models import DeadLetter, DeadLetterState, Replay
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -142,7 +144,6 @@ def discard_selected(
     return Discarded(at=now, count=count, skipped=len(wanted) - count)
 
 
-@transaction.atomic
 def discard_matching(
     filters: Filters,
     *,
@@ -156,15 +157,17 @@ def discard_matching(
     """Discard all that match: exactly what the preview of ``as_of`` counted, less what has gone since."""
     by = By(actor=actor, reason=storable.text(reason), remote_address=remote_address, actor_name=actor_name)
     now = timezone.now()
-    transitions.write_first()
-    count = transitions.discard(filters.frozen(as_of), now)
-    if count > expected_count:
-        transaction.set_rollback(True)
-        return Discarded(at=now, refusal=grown(expected_count, count))
+    ids = _ids(filters.frozen(as_of))
+    if len(ids) > expected_count:
+        return Discarded(at=now, refusal=grown(expected_count, len(ids)))
+    data = {"at": now.isoformat(), "filters": asdict(filters), "as_of": as_of.isoformat()}
+    count = _by_the_portion(
+        ids,
+        lambda rows: transitions.discard(rows.filter(state_at__lte=as_of), now),
+        lambda many: record(Action.DISCARDED, f"{many} {filters.describe()}", by, data, consumer=filters.consumer),
+    )
     if not count:
         return Discarded(at=now, skipped=expected_count, refusal=_NONE_LEFT)
-    data = {"at": now.isoformat(), "filters": asdict(filters), "as_of": as_of.isoformat()}
-    record(Action.DISCARDED, f"{count} {filters.describe()}", by, data, consumer=filters.consumer)
     return Discarded(at=now, count=count, skipped=expected_count - count)
 
 
@@ -180,13 +183,39 @@ def undo_discard(ids: Iterable[uuid.UUID], *, actor: User | None, remote_address
     )
 
 
-@transaction.atomic
 def undo_discard_of(at: datetime, *, actor: User | None, remote_address: str | None = None) -> Discarded:
     """Undo one act of discarding, named by its ``Discarded.at``."""
+    by = By(actor=actor, remote_address=remote_address)
     now = timezone.now()
-    rows = DeadLetter.objects.filter(state_at=at)
-    count = transitions.undo_discard(rows, undo_possible_since(now), now)
-    return _undone(Discarded(at=now, count=count), By(actor=actor, remote_address=remote_address))
+    since = undo_possible_since(now)
+    ids = _ids(DeadLetter.objects.filter(state=DeadLetterState.DISCARDED, state_at=at, state_at__gte=since))
+    count = _by_the_portion(
+        ids,
+        lambda rows: transitions.undo_discard(rows.filter(state_at=at), since, now),
+        lambda many: _record_undone(many, now, by),
+    )
+    return Discarded(at=now, count=count, refusal="" if count else _TOO_LATE)
+
+
+def _ids(rows: QuerySet[DeadLetter]) -> list[uuid.UUID]:
+    return sorted(rows.order_by().values_list("pk", flat=True).iterator())
+
+
+def _by_the_portion(
+    ids: Sequence[uuid.UUID], act: Callable[[QuerySet[DeadLetter]], int], tell: Callable[[int], None]
+) -> int:
+    """Act on these, some in a transaction: nobody else who writes is to wait for a hundred thousand rows, on SQLite
+    longer than leases last. Told with the first of them is how many it will be; exactly, where one is all there is.
+    Returns how many it was.
+    """
+    done = 0
+    for start in range(0, len(ids), freezing.PORTION):
+        with transaction.atomic():
+            transitions.write_first()
+            done += act(transitions.by_id(ids[start : start + freezing.PORTION]))
+            if start == 0 and (many := done + max(0, len(ids) - freezing.PORTION)):
+                tell(many)
+    return done
 
 
 def undo_possible_since(now: datetime) -> datetime:
@@ -201,8 +230,12 @@ _NONE_LEFT = "None of them is dead any more: they were replayed or discarded in 
 def _undone(undone: Discarded, by: By) -> Discarded:
     if not undone.count:
         return replace(undone, refusal=_TOO_LATE)
-    record(Action.DISCARD_UNDONE, f"{undone.count} dead letters", by, {"at": undone.at.isoformat()})
+    _record_undone(undone.count, undone.at, by)
     return undone
+
+
+def _record_undone(count: int, at: datetime, by: By) -> None:
+    record(Action.DISCARD_UNDONE, f"{count} dead letters", by, {"at": at.isoformat()})
 
 
 def _refuse(planned: Planned) -> Planned:
