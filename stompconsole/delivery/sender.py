@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from stompconsole.brokers import Dialect, dialect_for
 from stompconsole.delivery.awaited import NOT_CONFIRMED, Answer, Awaited, meaning
 from stompconsole.delivery.names import Names
+from stompconsole.delivery.outbox import Outbox
 from stompconsole.delivery.sending import CLOSED, SendingSession
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import BrokerBlocked, BrokerError, SessionClosed
@@ -29,10 +30,6 @@ logger = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 0.1
 """How often what is held back is looked at. A receipt that comes wakes the thread by itself."""
-
-TOGETHER_BYTES = 65_536
-"""SENDs written in one go, at most. Each write lets go of the interpreter, and then waits for its turn behind whoever
-is busy: with one for each message, that is what sending would mostly be."""
 
 MAX_TRIES = 4
 """How often a message is sent on account of a queue that exists with other properties."""
@@ -65,9 +62,7 @@ class Sender:
         self._again: deque[_Job] = deque()
         self._thread: threading.Thread | None = None
         self._closed = False
-        self._unwritten: list[bytes] = []
-        self._unwritten_bytes = 0
-        self._unwritten_to: Session | None = None
+        self._outbox = Outbox()
 
     def send(self, destination: str, headers: Mapping[str, str], body: bytes) -> Future[None]:
         """SEND with a receipt. The future is done when the broker has it, or fails with ConnectFailed,
@@ -149,16 +144,8 @@ class Sender:
         """What is queued, or comes in time; raises queue.Empty. Nothing stays unwritten while it is waited for."""
         with suppress(queue.Empty):
             return self._jobs.get_nowait()
-        self._flush()
+        self._outbox.flush()
         return self._jobs.get(timeout=self._patience_s())
-
-    def _flush(self) -> None:
-        session, data = self._unwritten_to, b"".join(self._unwritten)
-        self._unwritten, self._unwritten_bytes, self._unwritten_to = [], 0, None
-        if session is not None:
-            # What fails is told by the receipts.
-            with suppress(SessionClosed):
-                session.write(data)
 
     def _patience_s(self) -> float:
         if self._held:
@@ -238,24 +225,13 @@ class Sender:
     def _write(self, job: _Job) -> None:
         try:
             session = self._session.open()
-            sent = self._put_with_others(session, self._headers(job, session.endpoint), job.body)
+            sent = self._outbox.send(session, self._headers(job, session.endpoint), job.body)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's: the thread is everybody's
             self._lone = None
             job.answer.finish(error)
             return
         self._awaited.add(job.destination, session, sent, job.answer)
         sent.add_done_callback(lambda result: self._finish(job, session, result.exception()))
-
-    def _put_with_others(self, session: Session, headers: Mapping[str, str], body: bytes) -> Future[None]:
-        if session is not self._unwritten_to:
-            self._flush()
-        sent, frame = session.prepare("SEND", headers, body)
-        self._unwritten_to = session
-        self._unwritten.append(frame)
-        self._unwritten_bytes += len(frame)
-        if self._unwritten_bytes >= TOGETHER_BYTES:
-            self._flush()
-        return sent
 
     def _headers(self, job: _Job, at: Endpoint) -> dict[str, str]:
         headers = {**job.headers, **self._dialect.route(self._names.at(at, job.destination))}
