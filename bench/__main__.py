@@ -24,7 +24,7 @@ from bench import dead
 from bench.databases import DATABASES, Databases
 from bench.table import NO_BROKER, Row, print_table, write_json
 from bench.variants import capture, consume, move, publish, replay
-from bench.workload import Workload, preload
+from bench.workload import Workload, drain, preload
 from tests.support.brokers import TestBroker
 from tests.support.pool import BROKERS, ServerPool
 
@@ -36,12 +36,13 @@ WARM_UP = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What is measured on a broker: its variants, how many messages, what is put into the queue before."""
+    """What is measured on a broker: its variants, how many messages, what is put into queues before and taken after."""
 
     name: str
     variants: Iterable[str]
     count: int
     preload: Callable[[Workload], None] | None = None
+    drain: Callable[[Workload], None] | None = None
 
 
 CASES = {
@@ -49,9 +50,9 @@ CASES = {
     for case in (
         Case(name="consume", variants=tuple(consume.VARIANTS), count=20_000, preload=preload),
         Case(name="publish", variants=tuple(publish.VARIANTS), count=1_000),
-        Case(name="move", variants=tuple(move.VARIANTS), count=5_000, preload=preload),
+        Case(name="move", variants=tuple(move.VARIANTS), count=5_000, preload=preload, drain=drain),
         Case(name="capture", variants=tuple(capture.VARIANTS), count=10_000, preload=dead.preload),
-        Case(name="replay", variants=tuple(replay.VARIANTS), count=10_000),
+        Case(name="replay", variants=tuple(replay.VARIANTS), count=10_000, drain=drain),
     )
 }
 
@@ -95,7 +96,10 @@ class Bench:
         )
         if case.preload is not None:
             case.preload(work)
-        return float(self._run(case.name, variant, work.arguments(), 300.0)["seconds"])
+        seconds = float(self._run(case.name, variant, work.arguments(), 300.0)["seconds"])
+        if case.drain is not None:
+            case.drain(work)
+        return seconds
 
     def time(self, case: str, database: str, rounds: int, letters: int) -> Sequence[Row]:
         """Milliseconds of what a case does on a database with so many dead letters, as rows of its own."""

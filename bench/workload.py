@@ -12,6 +12,8 @@ from typing import Any
 from stompconsole import transport
 from stompconsole.brokers import Wanted, dialect_for
 from stompconsole.delivery.specs import BrokerSpec
+from stompconsole.transport import frames
+from stompconsole.transport.frames import Frame
 from stompconsole.transport.session import Endpoint, Login, Session
 
 PREFETCH = 100
@@ -84,6 +86,25 @@ def preload(work: Workload) -> None:
         sent = [session.request("SEND", headers, BODY) for _ in range(min(WINDOW, work.count - start))]
         for receipt in sent:
             receipt.result(LIMIT_S)
+    session.disconnect(5.0)
+
+
+def drain(work: Workload) -> None:
+    """Take ``count`` messages out of the target: what they leave there fills the broker's memory round by round, until
+    it takes nothing more."""
+    session = work.connect()
+    taken: list[None] = []
+    done = threading.Event()
+
+    def take(frame: Frame) -> None:
+        taken.append(None)
+        session.write(frames.ack(frame.headers["ack"]))
+        if len(taken) >= work.count:
+            done.set()
+
+    wanted = dialect_for("auto", session.server).subscribe(Wanted(destination=work.target, prefetch=PREFETCH))
+    session.subscribe("drain", wanted.destination, "client-individual", wanted.headers, take).result(LIMIT_S)
+    wait(done, lambda: len(taken), work.count)
     session.disconnect(5.0)
 
 

@@ -23,7 +23,7 @@ class ActiveMQ(Dialect):
     durable_subscriptions: ClassVar[bool] = True
     one_connection_per_subscriber: ClassVar[bool] = True
     usual_body_limit: ClassVar[int | None] = 100 * 2**20
-    silence: ClassVar[str] = "its store may be full"
+    silence: ClassVar[str] = "its memory or its store may be full"
     broker_headers: ClassVar[frozenset[str]] = frozenset(
         {
             "dlqDeliveryFailureCause", "expires", "original-destination", "originalDeliveryMode", "originalExpiration",
