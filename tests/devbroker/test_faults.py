@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from stompconsole.devbroker.refusals import AfterError
 from tests.support.devbroker import RunningDevBroker
-from tests.support.rawstomp import RawClient
+from tests.support.rawstomp import RawClient, RawFrame
 from tests.support.waiting import until
 
 QUEUE = "/queue/a"
@@ -137,12 +139,17 @@ def test_a_connection_is_dropped_after_so_many_acks(broker: RunningDevBroker) ->
     broker.faults.drop_after(2, "ACK")
     with subscribed(broker) as client:
         messages = client.messages_so_far()
-        for message in messages:
-            client.settle(message)
         with pytest.raises(ConnectionResetError):
-            client.read_frame()
+            settle_and_read_on(client, messages)
 
     assert broker.bodies(QUEUE) == [b"3"]
+
+
+def settle_and_read_on(client: RawClient, messages: Sequence[RawFrame]) -> None:
+    """In one: a connection that was cut is noticed by the next write as well as by the next read."""
+    for message in messages:
+        client.settle(message)
+    client.read_frame()
 
 
 def test_a_count_below_one_is_refused(broker: RunningDevBroker) -> None:
