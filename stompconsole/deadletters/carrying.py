@@ -160,8 +160,10 @@ class Run:
                 elif results.sent and not trouble:
                     self._held_up = False
         finally:
-            await behind.end()
-            await ahead.drop()
+            try:
+                await behind.end()
+            finally:
+                await ahead.drop()
         return trouble
 
     async def send_portion(self, portion: Portion) -> Results:

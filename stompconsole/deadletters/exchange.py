@@ -221,7 +221,7 @@ def _store(found: Sequence[dict[str, Any]], done: Imported) -> None:
     told = [failure for some in failures.values() for failure in some]
     Failure.objects.bulk_create(sorted(told, key=lambda failure: failure.pk), ignore_conflicts=True)
     tallies.add(Counter(map(tallies.cell, letters)))
-    grouping.failed((ids[groups[letter.pk].fingerprint.key], letter.failed_at) for letter in letters)
+    grouping.failed(grouping.deaths_of(letters))
     done.created += len(letters)
     done.known += len(found) - len(letters)
 

@@ -19,7 +19,7 @@ from django.db.models import QuerySet
 from django.db.models.constants import OnConflict
 from django.utils import timezone
 
-from stompconsole.deadletters import operations, storable, transitions
+from stompconsole.deadletters import operations, storable, tallies, transitions
 from stompconsole.deadletters.filters import Filters
 from stompconsole.deadletters.plans import Plan
 from stompconsole.models import (
@@ -79,7 +79,7 @@ def freeze(replay: Replay, choices: Iterable[QuerySet[DeadLetter]]) -> int:
     how many there are."""
     # In the order of ids, so that two of these over the same rows wait for each other one way round.
     ids = sorted(pk for rows in choices for pk in rows.order_by().values_list("pk", flat=True).iterator())
-    replay.total = sum(_freeze(replay, some) for some in _portions(ids))
+    replay.total = sum(_freeze(replay, some) for some in portions(ids))
     replay.save(update_fields=["total"])
     _tell_groups(replay)
     return replay.total
@@ -107,7 +107,7 @@ def go_on(replay_id: int, worker_id: uuid.UUID) -> bool:
     rows = Filters.from_query(choice["filters"]).frozen(datetime.fromisoformat(choice["as_of"]))
     # What was frozen is not dead any more: those that still match are the next.
     ids = sorted(rows.order_by().values_list("pk", flat=True)[:PORTION])
-    if sum(_freeze(replay, some) for some in _portions(ids)):
+    if sum(_freeze(replay, some) for some in portions(ids)):
         return True
     end(replay_id)
     return False
@@ -131,13 +131,13 @@ def _freeze(replay: Replay, ids: Sequence[uuid.UUID]) -> int:
     """Make those with these ids items of ``replay``, but for what is not dead, or taken; returns how many."""
     state = state_of(replay)
     _insert_items(replay, transitions.by_id(ids).filter(state=state))
-    transitions.lock(transitions.by_id(ids))
+    cells = tallies.locked(transitions.by_id(ids))
     items = {item.dead_letter_id: item.pk for item in transitions.open_items(ids) if item.replay_id == replay.pk}
-    frozen = set(transitions.by_id(items).filter(state=state).values_list("pk", flat=True))
+    frozen = transitions.those_in(cells, items, state)
     # Discarded, or sent and back, between the reading and the lock: not ours any more.
     if gone := [pk for letter, pk in items.items() if letter not in frozen]:
         ReplayItem.objects.filter(pk__in=gone).delete()
-    return transitions.turn(transitions.by_id(frozen), DeadLetterState.REPLAYING, timezone.now()) if frozen else 0
+    return transitions.turn_locked(frozen, DeadLetterState.REPLAYING, timezone.now())
 
 
 def _tell_groups(replay: Replay) -> None:
@@ -154,7 +154,7 @@ def state_of(replay: Replay) -> DeadLetterState:
 
 def by_id(ids: Sequence[uuid.UUID]) -> Iterator[QuerySet[DeadLetter]]:
     """The dead letters with these ids, in portions a query can name."""
-    return (transitions.by_id(some) for some in _portions(ids))
+    return (transitions.by_id(some) for some in portions(ids))
 
 
 def dead_by_id(ids: Sequence[uuid.UUID]) -> Iterator[QuerySet[DeadLetter]]:
@@ -201,5 +201,6 @@ def _insert_items(replay: Replay, rows: QuerySet[DeadLetter]) -> None:
         cursor.execute(sql, [*values.values(), *params])
 
 
-def _portions(ids: Sequence[uuid.UUID]) -> Iterator[Sequence[uuid.UUID]]:
-    return (ids[start : start + IDS_PER_QUERY] for start in range(0, len(ids), IDS_PER_QUERY))
+def portions(ids: Sequence[uuid.UUID], size: int = IDS_PER_QUERY) -> Iterator[Sequence[uuid.UUID]]:
+    """These ids, ``size`` at a time."""
+    return (ids[start : start + size] for start in range(0, len(ids), size))

@@ -14,7 +14,7 @@ from django.db.models import Case, QuerySet, Value, When
 
 from stompconsole.deadletters import tallies, transitions
 from stompconsole.deadletters.fingerprints import Fingerprint, fingerprint
-from stompconsole.deadletters.locks import lock
+from stompconsole.deadletters.locks import lock_and_read
 from stompconsole.models import DeadLetter, FailureGroup
 
 ROWS_AT_ONCE = 500
@@ -95,7 +95,7 @@ def failed(deaths: Iterable[tuple[int, datetime]]) -> None:
     for group_id, at in deaths:
         last[group_id] = max(at, last.get(group_id, at))
     rows = FailureGroup.objects.filter(pk__in=last)
-    for pk, known in lock(rows, "last_failed_at"):
+    for pk, known in lock_and_read(rows, "last_failed_at"):
         # Only where it is older: a group that fails a thousand times a second is written once a batch at most.
         if known < last[pk]:
             FailureGroup.objects.filter(pk=pk).update(last_failed_at=last[pk])
@@ -128,10 +128,15 @@ def _group(rows: QuerySet[DeadLetter]) -> int:
         rows.filter(pk__in=group_ids).update(day=days)
     for letter in letters:
         tallies.add({tallies.cell(letter): 1})
-    deaths = [(letter.group_id, letter.failed_at) for letter in letters if letter.group_id is not None]
+    deaths = deaths_of(letters)
     tallies.died(deaths)
     failed(deaths)
     return len(letters)
+
+
+def deaths_of(letters: Iterable[DeadLetter]) -> list[tuple[int, datetime]]:
+    """The newest death of each that has a group: (group, time)."""
+    return [(letter.group_id, letter.failed_at) for letter in letters if letter.group_id is not None]
 
 
 def of_letter(letter: DeadLetter) -> Grouped:

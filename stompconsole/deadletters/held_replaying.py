@@ -19,7 +19,7 @@ from stompconsole.deadletters.held_pass import HeldPass
 from stompconsole.deadletters.portions import Held, Portion
 from stompconsole.deadletters.resending import Results
 from stompconsole.delivery.sender import Senders
-from stompconsole.models import Replay, ReplayItem, ReplayItemState, ReplayState
+from stompconsole.models import ReplayItem, ReplayItemState
 
 PASSES_IN_VAIN = 5
 """Passes that may meet nothing of a replay before the rest of it is skipped: another pass may have it in hand."""
@@ -77,7 +77,7 @@ class HeldReplaying:
     async def _send(
         self, held: Held, going: HeldPass, bodies: Mapping[uuid.UUID, bytes], carrying: Carrying
     ) -> dict[str, str]:
-        portion = await database_sync_to_async(_with_bodies)(self._replay_id, bodies)
+        portion = await database_sync_to_async(portions.portion_of_held)(self._replay_id, bodies)
         results = await carrying.send_portion(portion)
         await asyncio.to_thread(going.settle, results.sent)
         if results.sent:
@@ -97,12 +97,6 @@ class HeldReplaying:
         note = f"Its message was not found in {held.destination} on {held.broker.name}: is it still there?"
         await database_sync_to_async(replay_rows.record)(self._replay_id, [], [(pk, note) for pk in left])
         return {}
-
-
-def _with_bodies(replay_id: int, bodies: Mapping[uuid.UUID, bytes]) -> Portion:
-    running = Replay.objects.filter(pk=replay_id, state=ReplayState.RUNNING)
-    items = ReplayItem.objects.filter(replay__in=running, state=ReplayItemState.WAITING, dead_letter_id__in=bodies)
-    return portions.portion_of(replay_id, items, bodies)
 
 
 def _still_held(replay_id: int, destination: str) -> list[uuid.UUID]:

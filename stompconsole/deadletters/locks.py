@@ -13,23 +13,28 @@ from stompconsole.models import DeadLetter
 _NOBODY = uuid.UUID(int=0)
 
 
-def lock(rows: QuerySet[Any], *columns: str) -> list[tuple[Any, ...]]:
+def lock(rows: QuerySet[Any]) -> None:
     """Take the locks of rows, dead letters mostly, in the order of their ids, so that transactions over the same rows
-    queue up and never wait for each other in a circle. ``rows`` joins no other table. Returns the id and ``columns`` of
-    each, where any are asked for."""
-    features = connection.features
-    write_first()
-    if not columns and not features.has_select_for_update:
-        return []
-    locked = rows.order_by("pk").values_list("pk", *columns)
-    if features.has_select_for_update:
-        locked = locked.select_for_update(no_key=features.has_select_for_no_key_update)
-    found = locked.iterator(chunk_size=2_000)
-    if columns:
-        return list(found)
-    for _ in found:
+    queue up and never wait for each other in a circle. ``rows`` joins no other table."""
+    if not connection.features.has_select_for_update:
+        write_first()
+        return
+    for _ in _locking(rows).values_list("pk", flat=True).iterator(chunk_size=2_000):
         pass
-    return []
+
+
+def lock_and_read(rows: QuerySet[Any], *columns: str) -> list[tuple[Any, ...]]:
+    """The same of hundreds, not of many more: the id and ``columns`` of each, read in the same question."""
+    write_first()
+    return list(_locking(rows).values_list("pk", *columns))
+
+
+def _locking(rows: QuerySet[Any]) -> QuerySet[Any]:
+    features = connection.features
+    ordered = rows.order_by("pk")
+    if not features.has_select_for_update:
+        return ordered
+    return ordered.select_for_update(no_key=features.has_select_for_no_key_update)
 
 
 def write_first() -> None:

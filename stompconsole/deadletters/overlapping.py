@@ -15,7 +15,6 @@ from stompconsole.deadletters.resending import Results
 Wanted = tuple[int, tuple[str, ...], int]
 """After which item, without which brokers, how many at most."""
 
-
 Unsendable = Mapping[uuid.UUID, str]
 """Why, by dead letter."""
 

@@ -10,14 +10,13 @@ import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
 
 from stompconsole.brokers import Wanted
 from stompconsole.deadletters import operations, reach, transitions, versions
-from stompconsole.deadletters.operations import Message, Operation, Refusal
+from stompconsole.deadletters.operations import Message, Refusal
 from stompconsole.delivery.envelope import Earlier
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import ConfigurationError
@@ -113,29 +112,38 @@ def portion(replay_id: int, after_item: int, without: Collection[str], most: int
     """The next waiting items after ``after_item``, ``most`` of them at most, in the order they were chosen, less those
     of the brokers in ``without``. Empty once the replay is not running any more. Reads only: see
     ``replay_rows.begin``."""
-    chosen = _next_items(replay_id, after_item, without, most)
-    if not chosen:
+    replay = _running(replay_id)
+    chosen = _next_items(replay, after_item, without, most) if replay is not None else []
+    if replay is None or not chosen:
         return Portion()
-    return portion_of(replay_id, ReplayItem.objects.filter(pk__among=chosen), {}, last_item=chosen[-1])
+    return _read(replay, ReplayItem.objects.filter(pk__among=chosen), {}, last_item=chosen[-1])
 
 
-def portion_of(
-    replay_id: int, items: QuerySet[ReplayItem], bodies: Mapping[uuid.UUID, bytes], last_item: int = 0
+def portion_of_held(replay_id: int, bodies: Mapping[uuid.UUID, bytes]) -> Portion:
+    """The waiting items of a running replay whose ``bodies`` these are: their rows do not have them."""
+    if (replay := _running(replay_id)) is None:
+        return Portion()
+    waiting = replay.items.filter(state=ReplayItemState.WAITING)
+    return _read(replay, waiting.filter(dead_letter_id__in=bodies), bodies)
+
+
+def _running(replay_id: int) -> Replay | None:
+    return Replay.objects.filter(pk=replay_id, state=ReplayState.RUNNING).first()
+
+
+def _read(
+    replay: Replay, items: QuerySet[ReplayItem], bodies: Mapping[uuid.UUID, bytes], last_item: int = 0
 ) -> Portion:
-    """These items of a replay as they are to be sent; ``bodies`` are those that their rows do not have."""
     result = Portion(last_item=last_item)
     rows = [_Row(*values) for values in items.order_by("pk").values_list(*_COLUMNS)]
-    if rows:
-        reading = _Reading(Replay.objects.get(pk=replay_id), rows, result)
-        for row in rows:
-            reading.add(row, bodies.get(row.dead_letter_id))
+    reading = _Reading(replay, rows, result)
+    for row in rows:
+        reading.add(row, bodies.get(row.dead_letter_id))
     return result
 
 
-def _next_items(replay_id: int, after_item: int, without: Collection[str], most: int) -> list[int]:
-    if not Replay.objects.filter(pk=replay_id, state=ReplayState.RUNNING).exists():
-        return []
-    waiting = ReplayItem.objects.filter(replay_id=replay_id, state=ReplayItemState.WAITING, pk__gt=after_item)
+def _next_items(replay: Replay, after_item: int, without: Collection[str], most: int) -> list[int]:
+    waiting = replay.items.filter(state=ReplayItemState.WAITING, pk__gt=after_item)
     if without:
         waiting = waiting.exclude(dead_letter__consumer__broker__name__in=without)
     items = list(waiting.order_by("pk").values_list("pk", "dead_letter_id")[: min(most, PORTION)])
@@ -161,12 +169,9 @@ class _Reading:
         self._edits = _by_id(LetterEdit.objects.only(*_OF_EDITS), {row.edit_id for row in rows})
         retries = {row.dead_letter_id for row in rows} if replay.scheduled else set()
         self._retries = _by_id(DeadLetter.objects.only(*_OF_RETRIES), retries)
+        self._operations = operations.kept(replay.edits)
         self._specs: dict[int, BrokerSpec] = {}
         self._wanted: dict[tuple[int, str], Wanted] = {}
-
-    @cached_property
-    def _operations(self) -> tuple[Operation, ...]:
-        return operations.kept(self._replay.edits)
 
     def add(self, row: _Row, body: bytes | None) -> None:
         """One more; ``body`` is its own where that is not stored."""

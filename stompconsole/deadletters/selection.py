@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -178,9 +178,9 @@ def undo_discard(ids: Iterable[uuid.UUID], *, actor: User | None, remote_address
     now = timezone.now()
     since = undo_possible_since(now)
     count = sum(transitions.undo_discard(rows, since, now) for rows in freezing.by_id(wanted))
-    return _undone(
-        Discarded(at=now, count=count, skipped=len(wanted) - count), By(actor=actor, remote_address=remote_address)
-    )
+    if count:
+        _record_undone(count, now, By(actor=actor, remote_address=remote_address))
+    return Discarded(at=now, count=count, skipped=len(wanted) - count, refusal="" if count else _TOO_LATE)
 
 
 def undo_discard_of(at: datetime, *, actor: User | None, remote_address: str | None = None) -> Discarded:
@@ -209,11 +209,10 @@ def _by_the_portion(
     Returns how many it was.
     """
     done = 0
-    for start in range(0, len(ids), freezing.PORTION):
+    for number, some in enumerate(freezing.portions(ids, freezing.PORTION)):
         with transaction.atomic():
-            transitions.write_first()
-            done += act(transitions.by_id(ids[start : start + freezing.PORTION]))
-            if start == 0 and (many := done + max(0, len(ids) - freezing.PORTION)):
+            done += act(transitions.by_id(some))
+            if number == 0 and (many := done + len(ids) - len(some)):
                 tell(many)
     return done
 
@@ -225,13 +224,6 @@ def undo_possible_since(now: datetime) -> datetime:
 
 _TOO_LATE = "Nothing to undo: it was discarded too long ago, or brought back already."
 _NONE_LEFT = "None of them is dead any more: they were replayed or discarded in the meantime."
-
-
-def _undone(undone: Discarded, by: By) -> Discarded:
-    if not undone.count:
-        return replace(undone, refusal=_TOO_LATE)
-    _record_undone(undone.count, undone.at, by)
-    return undone
 
 
 def _record_undone(count: int, at: datetime, by: By) -> None:

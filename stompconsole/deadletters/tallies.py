@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from django.db import models, transaction
 from django.db.models import Count, QuerySet
 
-from stompconsole.deadletters.locks import lock, write_first
+from stompconsole.deadletters.locks import lock_and_read, write_first
 from stompconsole.models import DeadLetter, DeadLetterState, GroupHour, LetterTally
 
 FOLD_AT_ONCE = 5_000
@@ -49,8 +49,8 @@ def cell_of(values: Mapping[str, Any]) -> Cell:
 
 
 def locked(rows: QuerySet[DeadLetter]) -> dict[uuid.UUID, Cell]:
-    """Where each of ``rows`` is counted, their locks taken: see ``locks.lock``. For hundreds, not for many more."""
-    return {pk: Cell(*values) for pk, *values in lock(rows, *FIELDS)}
+    """Where each of ``rows`` is counted, their locks taken: see ``locks.lock_and_read``."""
+    return {pk: Cell(*values) for pk, *values in lock_and_read(rows, *FIELDS)}
 
 
 def add(changes: Mapping[Cell, int]) -> None:
@@ -62,19 +62,19 @@ def add(changes: Mapping[Cell, int]) -> None:
 
 def moving(rows: QuerySet[DeadLetter], to: DeadLetterState) -> None:
     """``rows`` are about to get the state ``to``; their locks are held."""
-    changes: Counter[Cell] = Counter()
-    for found, count in _counted(rows):
-        changes[found] -= count
-        changes[found._replace(state=to.value)] += count
-    add(changes)
+    _move(_counted(rows), to)
 
 
 def moved(cells: Iterable[Cell], to: DeadLetterState) -> None:
     """Those that were counted in ``cells`` have the state ``to``; their locks are held."""
+    _move(Counter(cells).items(), to)
+
+
+def _move(counts: Iterable[tuple[Cell, int]], to: DeadLetterState) -> None:
     changes: Counter[Cell] = Counter()
-    for found in cells:
-        changes[found] -= 1
-        changes[found._replace(state=to.value)] += 1
+    for found, count in counts:
+        changes[found] -= count
+        changes[found._replace(state=to.value)] += count
     add(changes)
 
 

@@ -53,8 +53,8 @@ def mark_sent(replay_id: int, dead_letter_ids: Collection[uuid.UUID], now: datet
     """
     cells = tallies.locked(by_id(dead_letter_ids))
     waiting = _waiting_of(replay_id, dead_letter_ids)
-    replaying = _those_in(cells, waiting.values(), DeadLetterState.REPLAYING)
-    _turn_locked(replaying, DeadLetterState.SENT, now, replays=F("replays") + 1)
+    replaying = those_in(cells, waiting.values(), DeadLetterState.REPLAYING)
+    turn_locked(replaying, DeadLetterState.SENT, now, replays=F("replays") + 1)
     return _still_waiting(waiting).update(state=ReplayItemState.SENT, active=False, sent_at=now)
 
 
@@ -69,8 +69,8 @@ def mark_processed(pairs: Sequence[tuple[uuid.UUID, int]], now: datetime) -> int
         for item in open_items(dead_letter_ids)
         if (item.dead_letter_id, item.replay_id) in wanted
     }
-    under_way = _those_in(cells, chosen.values(), DeadLetterState.REPLAYING, DeadLetterState.SENT)
-    _turn_locked(under_way, DeadLetterState.PROCESSED, now, replays=COUNTED)
+    under_way = those_in(cells, chosen.values(), DeadLetterState.REPLAYING, DeadLetterState.SENT)
+    turn_locked(under_way, DeadLetterState.PROCESSED, now, replays=COUNTED)
     return settle_items(chosen.keys(), ReplayItemState.PROCESSED, now)
 
 
@@ -93,9 +93,9 @@ def settle_items(item_ids: Collection[int], state: ReplayItemState, now: datetim
 @transaction.atomic
 def skip(replay_id: int, dead_letter_ids: Collection[uuid.UUID], note: str, now: datetime) -> int:
     """These can't be sent, for the reason in ``note``: they are dead again. Returns how many were skipped."""
-    lock(by_id(dead_letter_ids))
+    cells = tallies.locked(by_id(dead_letter_ids))
     waiting = _waiting_of(replay_id, dead_letter_ids)
-    turn(by_id(waiting.values()).filter(state=DeadLetterState.REPLAYING), DeadLetterState.DEAD, now)
+    turn_locked(those_in(cells, waiting.values(), DeadLetterState.REPLAYING), DeadLetterState.DEAD, now)
     return _still_waiting(waiting).update(state=ReplayItemState.SKIPPED, active=False, note=note, outcome_at=now)
 
 
@@ -169,12 +169,14 @@ def turn(rows: QuerySet[DeadLetter], to: DeadLetterState, now: datetime, **field
     return rows.update(state=to, state_at=now, **fields)
 
 
-def _those_in(cells: Cells, dead_letter_ids: Iterable[uuid.UUID], *states: DeadLetterState) -> Cells:
+def those_in(cells: Cells, dead_letter_ids: Iterable[uuid.UUID], *states: DeadLetterState) -> Cells:
+    """Those of these dead letters that are in one of the states."""
     return {pk: cells[pk] for pk in dead_letter_ids if pk in cells and cells[pk].state in states}
 
 
-def _turn_locked(cells: Cells, to: DeadLetterState, now: datetime, **fields: Any) -> None:
+def turn_locked(cells: Cells, to: DeadLetterState, now: datetime, **fields: Any) -> int:
     """The same of those whose cells were read with their locks: one question less."""
-    if cells:
-        tallies.moved(cells.values(), to)
-        by_id(cells).update(state=to, state_at=now, **fields)
+    if not cells:
+        return 0
+    tallies.moved(cells.values(), to)
+    return by_id(cells).update(state=to, state_at=now, **fields)

@@ -24,11 +24,8 @@ class Among(In):
             raise EmptyResultSet
         lhs, params = self.process_lhs(compiler, connection)
         # Written here: the driver asks of each id anew how it is to be written.
-        ids = ",".join(map(str, self.rhs))
-        return f"{lhs} = ANY(%s::{self._id_type(connection)}[])", [*params, f"{{{ids}}}"]
-
-    def _id_type(self, connection: BaseDatabaseWrapper) -> str:
-        return str(self.lhs.output_field.rel_db_type(connection))
+        ids, id_type = ",".join(map(str, self.rhs)), self.lhs.output_field.rel_db_type(connection)
+        return f"{lhs} = ANY(%s::{id_type}[])", [*params, f"{{{ids}}}"]
 
 
 for field in (models.UUIDField, models.IntegerField, models.ForeignKey):

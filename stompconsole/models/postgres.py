@@ -1,8 +1,8 @@
 """What PostgreSQL has beyond what models can say: indexes for searching, and an audit that can't be rewritten.
 
-Safe to repeat; does nothing on other databases. The index for text needs the extension pg_trgm
-and costs whoever captures: it is made where the extension is there, or on demand. Without it text is searched row by
-row, and ``scans_text`` says so.
+Safe to repeat; does nothing on other databases. The index for text needs the extension pg_trgm and costs whoever
+captures: it is made where the extension is there, or on demand. Without it text is searched row by row, and
+``scans_text`` says so.
 """
 
 from __future__ import annotations
