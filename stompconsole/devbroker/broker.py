@@ -100,14 +100,17 @@ class DevBroker:
         """Stop listening and close every connection. Messages stay; what clients held goes back to its place."""
         if self._server is None:
             return
-        self._server.close()
-        self._server = None
+        server, self._server = self._server, None
+        # Closed while it makes a connection that it has accepted, asyncio's server would leave that open, to nobody.
+        for listener in server.sockets:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
         turns = itertools.count()
         # asyncio takes some turns from accepting a connection to making it, and from aborting it to losing it.
         while next(turns) < ACCEPTING_TURNS or self._connections:
             for connection in list(self._connections):
                 connection.abort()
             await asyncio.sleep(0)
+        server.close()
 
     async def restart(self) -> None:
         """Stop, forget what is not persistent, and start on the same port."""

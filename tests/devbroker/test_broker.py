@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import socket
+
 import pytest
 
 from stompconsole.devbroker import BrokerOptions, DevBroker
@@ -131,3 +135,22 @@ def test_there_are_no_transcripts_unless_asked_for(broker: RunningDevBroker) -> 
 def test_only_a_destination_takes_messages(broker: RunningDevBroker) -> None:
     with pytest.raises(Refused, match="neither /queue/<name> nor /topic/<name>"):
         broker.send("orders", b"1")
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_connection_that_is_being_made_while_it_stops_is_closed(turns: int) -> None:
+    async def stop_while_accepting() -> bytes:
+        broker = DevBroker(BrokerOptions(port=0))
+        await broker.start()
+        with socket.create_connection((broker.host, broker.port), timeout=5) as client:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await broker.stop()
+            try:
+                return client.recv(1)
+            except ConnectionResetError:
+                return b""
+
+    assert asyncio.run(stop_while_accepting()) == b""
+    # A connection that nobody closed would warn now, and a warning is an error.
+    gc.collect()

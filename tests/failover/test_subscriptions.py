@@ -20,6 +20,8 @@ from tests.support.devbroker import RunningDevBroker
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
+PREFETCH = 10
+
 
 @pytest.fixture
 def pair(devbroker: TestBroker) -> Iterator[Pair]:
@@ -32,7 +34,7 @@ def pair(devbroker: TestBroker) -> Iterator[Pair]:
 def test_there_and_back_nothing_is_lost_and_little_comes_twice(
     any_broker: TestBroker, destination: str, mode: AckMode
 ) -> None:
-    with pair_before(any_broker) as pair, running(pair.spec(), destination, ack_mode=mode, prefetch=10) as run:
+    with pair_before(any_broker) as pair, running(pair.spec(), destination, ack_mode=mode, prefetch=PREFETCH) as run:
         pair.on_primary(run)
         send(any_broker.broker_spec(), destination, list(range(100)))
         run.seen.wait(100)
@@ -45,8 +47,13 @@ def test_there_and_back_nothing_is_lost_and_little_comes_twice(
         send(any_broker.broker_spec(), destination, list(range(300, 400)))
         run.seen.wait(400)
         run.wait_settled()
-    # Left in order, and idle when it was cut: not even what was prefetched comes twice.
-    assert sorted(run.seen.bodies) == list(range(400))
+    assert sorted(set(run.seen.bodies)) == list(range(400))
+    # Returning leaves the standby in order: nothing comes twice. Cut off, the last ACKs may not have arrived.
+    twice = sorted(run.seen.bodies)
+    for number in range(400):
+        twice.remove(number)
+    assert all(number < 100 for number in twice)
+    assert len(twice) <= PREFETCH
     assert pair.told() == [pair.at_standby, pair.at_primary]
 
 
