@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 
-from django.db import DataError, Error, IntegrityError, NotSupportedError, connection
+from django.db import DataError, Error, IntegrityError, NotSupportedError
 from django.utils import timezone
 
 from stompconsole import correlation
@@ -61,8 +60,7 @@ class CaptureWork:
 
     def close(self) -> None:
         """Give the thread's connection back."""
-        with suppress(Error):
-            connection.close()
+        connecting.close()
 
     def _process(self, batch: Sequence[Delivery], dialect: Dialect) -> None:
         try:

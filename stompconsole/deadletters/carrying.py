@@ -12,7 +12,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -23,7 +23,7 @@ from stompconsole.conf import settings_now
 from stompconsole.deadletters import connecting, doubts, freezing, portions, replay_rows
 from stompconsole.deadletters.held_replaying import HeldReplaying
 from stompconsole.deadletters.judging import Course
-from stompconsole.deadletters.off_loop import rest
+from stompconsole.deadletters.off_loop import DatabaseThread, rest
 from stompconsole.deadletters.overlapping import ReadAhead, Unsendable, WriteBehind
 from stompconsole.deadletters.pacing import Pace
 from stompconsole.deadletters.portions import Held, Portion
@@ -59,15 +59,27 @@ async def _in_kept_database(function: Callable[P, R], *args: P.args, **kwargs: P
     return result
 
 
+def _write(replay_id: int, results: Results, skipped: Collection[tuple[uuid.UUID, str]]) -> None:
+    replay_rows.record(replay_id, results.sent, skipped, results.unsent)
+    doubts.write(replay_id, results.in_doubt, results.repeated, results.cleared)
+
+
 class Run:
     """One replay, carried out as long as its lease holds."""
 
     def __init__(
-        self, replay_id: int, worker_id: uuid.UUID, worker_name: str, senders: Senders, stop: asyncio.Event
+        self,
+        replay_id: int,
+        worker_id: uuid.UUID,
+        worker_name: str,
+        senders: Senders,
+        reading: DatabaseThread,
+        stop: asyncio.Event,
     ) -> None:
         self._replay_id = replay_id
         self._worker_id = worker_id
         self._worker_name = worker_name
+        self._reading = reading
         self._stop = stop
         self._resender = Resender(replay_id, senders, stop)
         self._held_replaying = HeldReplaying(replay_id, senders)
@@ -130,7 +142,7 @@ class Run:
         trouble: dict[str, str] = {}
         after_item, self._resume_at = self._resume_at, 0
         self._held = set()
-        ahead = ReadAhead(partial(self._rows, portions.portion))
+        ahead = ReadAhead(partial(self._reading.run, portions.portion, self._replay_id))
         behind = WriteBehind(self._write_down)
         try:
             while self.may_send:
@@ -222,8 +234,7 @@ class Run:
         tries = 0
         while results.sent or skipped or results.unsent or results.in_doubt:
             try:
-                await self._rows(replay_rows.record, results.sent, skipped, results.unsent)
-                await self._rows(doubts.write, results.in_doubt, results.repeated, results.cleared)
+                await self._rows(_write, results, skipped)
             except Error as error:
                 tries += 1
                 logger.warning("replay %d: %d receipts can't be written: %s", self._replay_id, len(results.sent), error)
@@ -279,6 +290,7 @@ class Run:
         except Error as error:
             logger.warning("replay %d is left to its lease: %s", self._replay_id, error)
         await sync_to_async(connecting.give_back)()
+        await self._reading.give_back()
 
     async def _rows(self, function: Callable[..., R], *args: Any) -> R:
         return await _in_kept_database(function, self._replay_id, *args)

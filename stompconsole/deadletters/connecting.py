@@ -6,7 +6,9 @@ to store two hundred rows. Where a pool keeps connections nothing is kept here: 
 
 from __future__ import annotations
 
-from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
+from contextlib import suppress
+
+from django.db import DEFAULT_DB_ALIAS, Error, close_old_connections, connections
 
 
 def make_ready() -> None:
@@ -24,3 +26,9 @@ def make_ready() -> None:
 def give_back() -> None:
     """Nothing more for a while."""
     close_old_connections()
+
+
+def close() -> None:
+    """Nothing more at all."""
+    with suppress(Error):
+        connections[DEFAULT_DB_ALIAS].close()

@@ -12,7 +12,7 @@ from django.db import Error
 from stompconsole.conf import settings_now
 from stompconsole.deadletters import due, replay_rows
 from stompconsole.deadletters.carrying import Run
-from stompconsole.deadletters.off_loop import in_database, rest
+from stompconsole.deadletters.off_loop import DatabaseThread, in_database, rest
 from stompconsole.deadletters.replay_rows import Lane
 from stompconsole.delivery.sender import Senders
 
@@ -31,6 +31,7 @@ class ReplayEngine:
         self._worker_name = worker_name
         self._senders = senders
         self._wake = asyncio.Event()
+        self._reading = DatabaseThread("replay reader")
         self._carrying: dict[Lane, set[int]] = {lane: set() for lane in Lane}
 
     def nudge(self) -> None:
@@ -39,13 +40,16 @@ class ReplayEngine:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set; then finish what is in flight, give the leases back and return."""
-        async with asyncio.TaskGroup() as group:
-            while not stop.is_set():
-                # Cleared before the look: a nudge that comes later is seen at the next turn.
-                self._wake.clear()
-                pause_s = await self._gather()
-                if not [lane for lane in Lane if await self._began(lane, group, stop)]:
-                    await rest(pause_s, stop, self._wake)
+        try:
+            async with asyncio.TaskGroup() as group:
+                while not stop.is_set():
+                    # Cleared before the look: a nudge that comes later is seen at the next turn.
+                    self._wake.clear()
+                    pause_s = await self._gather()
+                    if not [lane for lane in Lane if await self._began(lane, group, stop)]:
+                        await rest(pause_s, stop, self._wake)
+        finally:
+            self._reading.close()
 
     async def _gather(self) -> float:
         """Make replays of the retries that are due; how long to rest before the next look."""
@@ -61,7 +65,7 @@ class ReplayEngine:
         """Whether there was another replay to carry out."""
         if (replay_id := await self._take(lane)) is None:
             return False
-        run = Run(replay_id, self._worker_id, self._worker_name, self._senders, stop)
+        run = Run(replay_id, self._worker_id, self._worker_name, self._senders, self._reading, stop)
         task = group.create_task(run.carry_out(), name=f"replay {replay_id}")
         self._carrying[lane].add(replay_id)
         task.add_done_callback(partial(self._ended, lane, replay_id))
