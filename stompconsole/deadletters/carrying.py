@@ -13,7 +13,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Collection
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -23,8 +23,9 @@ from stompconsole.conf import settings_now
 from stompconsole.deadletters import connecting, doubts, freezing, portions, replay_rows
 from stompconsole.deadletters.held_replaying import HeldReplaying
 from stompconsole.deadletters.judging import Course
-from stompconsole.deadletters.off_loop import DatabaseThread, rest
-from stompconsole.deadletters.overlapping import ReadAhead, Unsendable, WriteBehind
+from stompconsole.deadletters.lanes import Lane
+from stompconsole.deadletters.off_loop import rest
+from stompconsole.deadletters.overlapping import ReadAhead, Unsendable, Wanted, WriteBehind
 from stompconsole.deadletters.pacing import Pace
 from stompconsole.deadletters.portions import Held, Portion
 from stompconsole.deadletters.replay_rows import Orders
@@ -59,30 +60,38 @@ async def _in_kept_database(function: Callable[P, R], *args: P.args, **kwargs: P
     return result
 
 
+def _portion(replay_id: int, *wanted: *Wanted) -> Portion:
+    connecting.make_ready()
+    return portions.portion(replay_id, *wanted)
+
+
 def _write(replay_id: int, results: Results, skipped: Collection[tuple[uuid.UUID, str]]) -> None:
     replay_rows.record(replay_id, results.sent, skipped, results.unsent)
     doubts.write(replay_id, results.in_doubt, results.repeated, results.cleared)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What one worker carries its replays out with. Portions are read on a thread of their own: on the one that all
+    else shares the next one would wait until what came of the one before is written down."""
+
+    worker_id: uuid.UUID
+    worker_name: str
+    senders: Senders
+    reading: Lane
+
+
 class Run:
     """One replay, carried out as long as its lease holds."""
 
-    def __init__(
-        self,
-        replay_id: int,
-        worker_id: uuid.UUID,
-        worker_name: str,
-        senders: Senders,
-        reading: DatabaseThread,
-        stop: asyncio.Event,
-    ) -> None:
+    def __init__(self, replay_id: int, means: Means, stop: asyncio.Event) -> None:
         self._replay_id = replay_id
-        self._worker_id = worker_id
-        self._worker_name = worker_name
-        self._reading = reading
+        self._worker_id = means.worker_id
+        self._worker_name = means.worker_name
+        self._reading = means.reading
         self._stop = stop
-        self._resender = Resender(replay_id, senders, stop)
-        self._held_replaying = HeldReplaying(replay_id, senders)
+        self._resender = Resender(replay_id, means.senders, stop)
+        self._held_replaying = HeldReplaying(replay_id, means.senders)
         self._held: set[Held] = set()
         self._lease_s = settings_now().lease_s
         self._held_until = time.monotonic() + self._lease_s
@@ -142,7 +151,7 @@ class Run:
         trouble: dict[str, str] = {}
         after_item, self._resume_at = self._resume_at, 0
         self._held = set()
-        ahead = ReadAhead(partial(self._reading.run, portions.portion, self._replay_id))
+        ahead = ReadAhead(self._read)
         behind = WriteBehind(self._write_down)
         try:
             while self.may_send:
@@ -177,6 +186,9 @@ class Run:
             finally:
                 await ahead.drop()
         return trouble
+
+    async def _read(self, *wanted: *Wanted) -> Portion:
+        return await self._reading.run(_portion, self._replay_id, *wanted)
 
     async def send_portion(self, portion: Portion) -> Results:
         """Send, and write down what came of it."""
@@ -290,7 +302,6 @@ class Run:
         except Error as error:
             logger.warning("replay %d is left to its lease: %s", self._replay_id, error)
         await sync_to_async(connecting.give_back)()
-        await self._reading.give_back()
 
     async def _rows(self, function: Callable[..., R], *args: Any) -> R:
         return await _in_kept_database(function, self._replay_id, *args)

@@ -34,15 +34,15 @@ _UNFINISHED = Q(state__in=(ReplayState.WAITING, ReplayState.RUNNING)) | Q(
 )
 
 
-class Lane(enum.Enum):
-    """Replays by who is behind them. Each lane is carried out beside the other, so that retries that are due never
+class Track(enum.Enum):
+    """Replays by who is behind them. Each track is carried out beside the other, so that retries that are due never
     wait behind a long replay."""
 
     ASKED_FOR = "asked for"
     SCHEDULED = "scheduled"
 
 
-def take(worker_id: uuid.UUID, lease_s: float, carrying: Collection[int], lane: Lane = Lane.ASKED_FOR) -> int | None:
+def take(worker_id: uuid.UUID, lease_s: float, carrying: Collection[int], track: Track = Track.ASKED_FOR) -> int | None:
     """Take a replay that nobody carries out, or whose worker has let its lease run out; None if there is none.
 
     ``carrying`` are those that this worker carries out now.
@@ -50,7 +50,9 @@ def take(worker_id: uuid.UUID, lease_s: float, carrying: Collection[int], lane: 
     free = Q(lease_until=None) | Q(lease_until__lt=Now()) | Q(worker=None) | Q(worker_id=worker_id)
     # What starts later is frozen now: until then its messages would be anybody's.
     due = Q(start_at=None) | Q(start_at__lte=Now()) | Q(unfrozen__isnull=False)
-    unclaimed = Replay.objects.filter(_UNFINISHED, free, due, scheduled=lane is Lane.SCHEDULED).exclude(pk__in=carrying)
+    unclaimed = Replay.objects.filter(_UNFINISHED, free, due, scheduled=track is Track.SCHEDULED).exclude(
+        pk__in=carrying
+    )
     for pk in unclaimed.order_by("pk").values_list("pk", flat=True)[:10]:
         lease_until = Now() + timedelta(seconds=lease_s)
         if Replay.objects.filter(_UNFINISHED, free, pk=pk).update(worker_id=worker_id, lease_until=lease_until):

@@ -11,16 +11,19 @@ from django.db import Error
 
 from stompconsole.conf import settings_now
 from stompconsole.deadletters import due, replay_rows
-from stompconsole.deadletters.carrying import Run
-from stompconsole.deadletters.off_loop import DatabaseThread, in_database, rest
-from stompconsole.deadletters.replay_rows import Lane
+from stompconsole.deadletters.carrying import Means, Run
+from stompconsole.deadletters.lanes import Lane
+from stompconsole.deadletters.off_loop import in_database, rest
+from stompconsole.deadletters.replay_rows import Track
 from stompconsole.delivery.sender import Senders
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = {Lane.ASKED_FOR: 4, Lane.SCHEDULED: 16}
+AT_ONCE = {Track.ASKED_FOR: 4, Track.SCHEDULED: 16}
 """Replays one worker carries out at the same time. Of retries there is one for each consumer that has some, and one
 whose broker is away must not keep the others from being sent in time."""
+
+CLOSE_LIMIT_S = 0.2
 
 
 class ReplayEngine:
@@ -31,8 +34,7 @@ class ReplayEngine:
         self._worker_name = worker_name
         self._senders = senders
         self._wake = asyncio.Event()
-        self._reading = DatabaseThread("replay reader")
-        self._carrying: dict[Lane, set[int]] = {lane: set() for lane in Lane}
+        self._carrying: dict[Track, set[int]] = {track: set() for track in Track}
 
     def nudge(self) -> None:
         """Look for replays now instead of at the next poll. From the event loop's thread."""
@@ -40,16 +42,19 @@ class ReplayEngine:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set; then finish what is in flight, give the leases back and return."""
+        reading = Lane("replay reader")
+        means = Means(worker_id=self._worker_id, worker_name=self._worker_name, senders=self._senders, reading=reading)
         try:
             async with asyncio.TaskGroup() as group:
                 while not stop.is_set():
                     # Cleared before the look: a nudge that comes later is seen at the next turn.
                     self._wake.clear()
                     pause_s = await self._gather()
-                    if not [lane for lane in Lane if await self._began(lane, group, stop)]:
+                    if not [track for track in Track if await self._began(track, group, means, stop)]:
                         await rest(pause_s, stop, self._wake)
         finally:
-            self._reading.close()
+            # Nobody needs what it may be reading yet, and a database that is away must not hold up the worker's end.
+            reading.close(CLOSE_LIMIT_S)
 
     async def _gather(self) -> float:
         """Make replays of the retries that are due; how long to rest before the next look."""
@@ -61,26 +66,26 @@ class ReplayEngine:
             return poll_s
         return poll_s if next_s is None else min(poll_s, next_s)
 
-    async def _began(self, lane: Lane, group: asyncio.TaskGroup, stop: asyncio.Event) -> bool:
+    async def _began(self, track: Track, group: asyncio.TaskGroup, means: Means, stop: asyncio.Event) -> bool:
         """Whether there was another replay to carry out."""
-        if (replay_id := await self._take(lane)) is None:
+        if (replay_id := await self._take(track)) is None:
             return False
-        run = Run(replay_id, self._worker_id, self._worker_name, self._senders, self._reading, stop)
+        run = Run(replay_id, means, stop)
         task = group.create_task(run.carry_out(), name=f"replay {replay_id}")
-        self._carrying[lane].add(replay_id)
-        task.add_done_callback(partial(self._ended, lane, replay_id))
+        self._carrying[track].add(replay_id)
+        task.add_done_callback(partial(self._ended, track, replay_id))
         return True
 
-    def _ended(self, lane: Lane, replay_id: int, _task: asyncio.Task[None]) -> None:
-        self._carrying[lane].discard(replay_id)
+    def _ended(self, track: Track, replay_id: int, _task: asyncio.Task[None]) -> None:
+        self._carrying[track].discard(replay_id)
         self._wake.set()
 
-    async def _take(self, lane: Lane) -> int | None:
-        carrying = tuple(self._carrying[lane])
-        if len(carrying) >= AT_ONCE[lane]:
+    async def _take(self, track: Track) -> int | None:
+        carrying = tuple(self._carrying[track])
+        if len(carrying) >= AT_ONCE[track]:
             return None
         try:
-            return await in_database(replay_rows.take, self._worker_id, settings_now().lease_s, carrying, lane)
+            return await in_database(replay_rows.take, self._worker_id, settings_now().lease_s, carrying, track)
         except Error as error:
             logger.warning("replays can't be looked for: %s", error)
             return None

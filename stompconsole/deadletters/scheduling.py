@@ -1,7 +1,8 @@
 """What an operator does with retries that are parked: have them sent now, or not at all, and take that back.
 
-Each act is one transaction and is audited. What became due, or was taken by somebody else in the meantime, is skipped
-and counted. Owns no permissions: views check them. Sends nothing: a replay is a row that a worker carries out.
+Each act is audited, and one transaction, but for what is cancelled or brought back by the thousand. What became due, or
+was taken by somebody else in the meantime, is skipped and counted. Owns no permissions: views check them. Sends
+nothing: a replay is a row that a worker carries out.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from django.utils import timezone
 from stompconsole.audit import Action
 from stompconsole.deadletters import freezing, transitions
 from stompconsole.deadletters.acting import AUDITED_IDS, By, chosen_ids, grown, record
+from stompconsole.deadletters.by_portions import by_the_portion, ids_of
 from stompconsole.deadletters.filters import Filters
 from stompconsole.models import DeadLetter, DeadLetterState, Replay
 
@@ -66,6 +68,10 @@ class Chosen:
             return [self.filters.frozen(self.as_of, DeadLetterState.SCHEDULED)]
         return freezing.scheduled_by_id(chosen_ids(self.ids))
 
+    def still(self, rows: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
+        """Those of ``rows`` that are what was counted: not what was sent meanwhile, and waits for its next retry."""
+        return rows if self.as_of is None else rows.filter(state_at__lte=self.as_of)
+
     def data(self) -> dict[str, Any]:
         """For the audit."""
         if self.filters is not None and self.as_of is not None:
@@ -74,50 +80,63 @@ class Chosen:
 
 
 @transaction.atomic
-def send_now(chosen: Chosen, *, actor: User | None, remote_address: str | None = None) -> Rescheduled:
+def send_now(
+    chosen: Chosen, *, actor: User | None, actor_name: str = "", remote_address: str | None = None
+) -> Rescheduled:
     """Have these retries sent before they are due. They go on where they were: this uses no step of theirs."""
     now = timezone.now()
     replay = freezing.begin_retries(f"retries sent now: {chosen.expected} {chosen.words}", actor)
     count = freezing.freeze(replay, chosen.rows())
-    data = {"replay": replay.pk, **chosen.data()}
-    by = By(actor=actor, remote_address=remote_address)
-    return _told(chosen, Rescheduled(at=now, count=count, replay=replay), Action.RETRIES_SENT, by, data)
+    if count > chosen.expected or not count:
+        transaction.set_rollback(True)
+        return _refused(chosen, now, count)
+    by = By(actor=actor, actor_name=actor_name, remote_address=remote_address)
+    _record(Action.RETRIES_SENT, count, chosen, by, {"replay": replay.pk, **chosen.data()})
+    return Rescheduled(at=now, count=count, skipped=chosen.expected - count, replay=replay)
 
 
-@transaction.atomic
-def cancel(chosen: Chosen, *, actor: User | None, remote_address: str | None = None) -> Rescheduled:
+def cancel(
+    chosen: Chosen, *, actor: User | None, actor_name: str = "", remote_address: str | None = None
+) -> Rescheduled:
     """Have these not be tried again: they stay as dead letters. Can be undone until something is done with them."""
     now = timezone.now()
-    transitions.write_first()
-    count = sum(transitions.cancel_scheduled(rows, now) for rows in chosen.rows())
+    ids = [pk for rows in chosen.rows() for pk in ids_of(rows)]
+    if len(ids) > chosen.expected:
+        return _refused(chosen, now, len(ids))
+    by = By(actor=actor, actor_name=actor_name, remote_address=remote_address)
     data = {"at": now.isoformat(), **chosen.data()}
-    by = By(actor=actor, remote_address=remote_address)
-    return _told(chosen, Rescheduled(at=now, count=count), Action.RETRIES_CANCELLED, by, data)
+    count = by_the_portion(
+        ids,
+        lambda rows: transitions.cancel_scheduled(chosen.still(rows), now),
+        lambda many: _record(Action.RETRIES_CANCELLED, many, chosen, by, data),
+    )
+    if not count:
+        return _refused(chosen, now, 0)
+    return Rescheduled(at=now, count=count, skipped=chosen.expected - count)
 
 
-@transaction.atomic
 def undo_cancel(at: datetime, *, actor: User | None, remote_address: str | None = None) -> Rescheduled:
     """Schedule anew what one act cancelled, named by its ``Rescheduled.at``; what was due meanwhile is sent at once."""
     now = timezone.now()
-    transitions.write_first()
-    count = transitions.undo_cancel(at, now)
-    if not count:
-        return Rescheduled(at=now, refusal=_TOO_LATE)
     by = By(actor=actor, remote_address=remote_address)
-    record(Action.RETRIES_RESTORED, _retries(count), by, {"at": now.isoformat(), "of": at.isoformat()})
-    return Rescheduled(at=now, count=count)
+    data = {"at": now.isoformat(), "of": at.isoformat()}
+    count = by_the_portion(
+        ids_of(DeadLetter.objects.filter(state=DeadLetterState.DEAD, state_at=at, due_at__isnull=False)),
+        lambda rows: transitions.undo_cancel(rows, at, now),
+        lambda many: record(Action.RETRIES_RESTORED, _retries(many), by, data),
+    )
+    return Rescheduled(at=now, count=count, refusal="" if count else _TOO_LATE)
 
 
-def _told(chosen: Chosen, done: Rescheduled, action: Action, by: By, data: dict[str, Any]) -> Rescheduled:
-    """Write the act down; take it back if it touched nothing, or more than was counted."""
-    if done.count > chosen.expected or not done.count:
-        transaction.set_rollback(True)
-        refusal = grown(chosen.expected, done.count) if done.count else _NONE_LEFT
-        return Rescheduled(at=done.at, skipped=chosen.expected, refusal=refusal)
+def _record(action: Action, count: int, chosen: Chosen, by: By, data: dict[str, Any]) -> None:
     consumer = chosen.filters.consumer if chosen.filters is not None else ""
-    record(action, f"{_retries(done.count)}, {chosen.words}", by, data, consumer=consumer)
-    skipped = chosen.expected - done.count
-    return Rescheduled(at=done.at, count=done.count, skipped=skipped, replay=done.replay)
+    record(action, f"{_retries(count)}, {chosen.words}", by, data, consumer=consumer)
+
+
+def _refused(chosen: Chosen, at: datetime, count: int) -> Rescheduled:
+    """It touched nothing, or would have touched more than was counted."""
+    refusal = grown(chosen.expected, count) if count else _NONE_LEFT
+    return Rescheduled(at=at, skipped=chosen.expected, refusal=refusal)
 
 
 def _retries(count: int) -> str:

@@ -9,19 +9,19 @@ row that a worker carries out.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from stompconsole.audit import Action
 from stompconsole.conf import settings_now
 from stompconsole.deadletters import freezing, storable, transitions
 from stompconsole.deadletters.acting import AUDITED_IDS, By, chosen_ids, grown, record
+from stompconsole.deadletters.by_portions import by_the_portion, ids_of
 from stompconsole.deadletters.filters import Filters, Group, Preview, preview, preview_of
 from stompconsole.deadletters.plans import PLAIN, Plan
 from stompconsole.models import DeadLetter, DeadLetterState, Replay
@@ -157,11 +157,11 @@ def discard_matching(
     """Discard all that match: exactly what the preview of ``as_of`` counted, less what has gone since."""
     by = By(actor=actor, reason=storable.text(reason), remote_address=remote_address, actor_name=actor_name)
     now = timezone.now()
-    ids = _ids(filters.frozen(as_of))
+    ids = ids_of(filters.frozen(as_of))
     if len(ids) > expected_count:
         return Discarded(at=now, refusal=grown(expected_count, len(ids)))
     data = {"at": now.isoformat(), "filters": asdict(filters), "as_of": as_of.isoformat()}
-    count = _by_the_portion(
+    count = by_the_portion(
         ids,
         lambda rows: transitions.discard(rows.filter(state_at__lte=as_of), now),
         lambda many: record(Action.DISCARDED, f"{many} {filters.describe()}", by, data, consumer=filters.consumer),
@@ -188,33 +188,13 @@ def undo_discard_of(at: datetime, *, actor: User | None, remote_address: str | N
     by = By(actor=actor, remote_address=remote_address)
     now = timezone.now()
     since = undo_possible_since(now)
-    ids = _ids(DeadLetter.objects.filter(state=DeadLetterState.DISCARDED, state_at=at, state_at__gte=since))
-    count = _by_the_portion(
+    ids = ids_of(DeadLetter.objects.filter(state=DeadLetterState.DISCARDED, state_at=at, state_at__gte=since))
+    count = by_the_portion(
         ids,
         lambda rows: transitions.undo_discard(rows.filter(state_at=at), since, now),
         lambda many: _record_undone(many, now, by),
     )
     return Discarded(at=now, count=count, refusal="" if count else _TOO_LATE)
-
-
-def _ids(rows: QuerySet[DeadLetter]) -> list[uuid.UUID]:
-    return sorted(rows.order_by().values_list("pk", flat=True).iterator())
-
-
-def _by_the_portion(
-    ids: Sequence[uuid.UUID], act: Callable[[QuerySet[DeadLetter]], int], tell: Callable[[int], None]
-) -> int:
-    """Act on these, some in a transaction: nobody else who writes is to wait for a hundred thousand rows, on SQLite
-    longer than leases last. Told with the first of them is how many it will be; exactly, where one is all there is.
-    Returns how many it was.
-    """
-    done = 0
-    for number, some in enumerate(freezing.portions(ids, freezing.PORTION)):
-        with transaction.atomic():
-            done += act(transitions.by_id(some))
-            if number == 0 and (many := done + len(ids) - len(some)):
-                tell(many)
-    return done
 
 
 def undo_possible_since(now: datetime) -> datetime:

@@ -156,11 +156,12 @@ def cancel_scheduled(rows: QuerySet[DeadLetter], now: datetime) -> int:
 
 
 @transaction.atomic
-def undo_cancel(at: datetime, now: datetime) -> int:
-    """Schedule anew what was cancelled ``at`` that moment and has not been touched since. Returns how many were."""
-    rows = DeadLetter.objects.filter(state_at=at, due_at__isnull=False)
+def undo_cancel(rows: QuerySet[DeadLetter], at: datetime, now: datetime) -> int:
+    """Schedule anew what of ``rows`` was cancelled ``at`` that moment and has not been touched since. Returns how many
+    were."""
     lock(rows)
-    return turn(rows.filter(state=DeadLetterState.DEAD), DeadLetterState.SCHEDULED, now)
+    cancelled = rows.filter(state=DeadLetterState.DEAD, state_at=at, due_at__isnull=False)
+    return turn(cancelled, DeadLetterState.SCHEDULED, now)
 
 
 def turn(rows: QuerySet[DeadLetter], to: DeadLetterState, now: datetime, **fields: Any) -> int:

@@ -17,6 +17,7 @@ from typing import Any
 
 from stompconsole.conf import settings_now
 from stompconsole.deadletters import broker_letters
+from stompconsole.deadletters.lanes import Lane
 from stompconsole.deadletters.off_loop import rest
 from stompconsole.delivery.browsing import Browsed, browse
 from stompconsole.delivery.returning import Going, Returning
@@ -24,7 +25,7 @@ from stompconsole.delivery.sender import Senders
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import ConfigurationError
 from stompconsole.models import BrokerBrowse
-from stompconsole.worker.lanes import DATABASE_AWAY, Lane
+from stompconsole.worker.outages import DATABASE_AWAY
 
 logger = logging.getLogger(__name__)
 

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 
 from stompconsole.brokers.depths import Depth, unknown
 from stompconsole.conf import settings_now
+from stompconsole.deadletters.lanes import Lane
 from stompconsole.delivery import depths
 from stompconsole.delivery.sender import Senders
 from stompconsole.worker import depth_rows
 from stompconsole.worker.depth_rows import Round, Slot
-from stompconsole.worker.lanes import DATABASE_AWAY, Lane
+from stompconsole.worker.outages import DATABASE_AWAY
 from stompconsole.worker.registry import Registry
 
 logger = logging.getLogger(__name__)

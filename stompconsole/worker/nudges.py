@@ -80,7 +80,8 @@ def nudge_on_commit() -> None:
 
 
 async def _send(layer: Any) -> None:
-    await asyncio.wait_for(layer.group_send(GROUP, dict(MESSAGE)), SEND_LIMIT_S)
+    async with asyncio.timeout(SEND_LIMIT_S):
+        await layer.group_send(GROUP, dict(MESSAGE))
 
 
 class NudgeListener:

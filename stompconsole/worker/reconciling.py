@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
+from stompconsole.deadletters.lanes import Lane
 from stompconsole.worker import plan
 from stompconsole.worker.definitions import Definitions
 from stompconsole.worker.events import Events
-from stompconsole.worker.lanes import Lane
 from stompconsole.worker.leases import Lease, Leases
 from stompconsole.worker.sharing import Memory, Patience
 from stompconsole.worker.slots import Slots

@@ -9,7 +9,7 @@ import logging
 
 from stompconsole.deadletters import samples
 from stompconsole.delivery.sampling import Sampler
-from stompconsole.worker.lanes import DATABASE_AWAY
+from stompconsole.worker.outages import DATABASE_AWAY
 
 logger = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import ParamSpec, Protocol
 
 from stompconsole.conf import Settings
+from stompconsole.deadletters.lanes import Lane
 from stompconsole.delivery.sender import Senders
 from stompconsole.delivery.whereabouts import WHEREABOUTS
 from stompconsole.errors import StompConsoleError
@@ -24,8 +25,8 @@ from stompconsole.models.default_broker import keep_default_broker
 from stompconsole.worker import housekeeping
 from stompconsole.worker.definitions import Definitions, Handlers
 from stompconsole.worker.events import Events, Notes
-from stompconsole.worker.lanes import DATABASE_AWAY, Lane, Outage
 from stompconsole.worker.leases import Leases
+from stompconsole.worker.outages import DATABASE_AWAY, Outage
 from stompconsole.worker.reconciling import Reconciler
 from stompconsole.worker.registry import Registry
 from stompconsole.worker.reporting import Ledger, SlotReports, report_of

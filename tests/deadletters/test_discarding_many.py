@@ -97,7 +97,7 @@ def test_more_than_were_counted_are_left_alone() -> None:
 
 
 def test_what_went_meanwhile_is_left_out(monkeypatch: pytest.MonkeyPatch, rows: list[DeadLetter]) -> None:
-    whole = selection._ids
+    whole = selection.ids_of
 
     def late(found: QuerySet[DeadLetter]) -> object:
         ids = whole(found)
@@ -105,7 +105,7 @@ def test_what_went_meanwhile_is_left_out(monkeypatch: pytest.MonkeyPatch, rows: 
         DeadLetter.objects.filter(pk=rows[3].pk).update(state_at=timezone.now() + timedelta(seconds=1))
         return ids
 
-    monkeypatch.setattr(selection, "_ids", late)
+    monkeypatch.setattr(selection, "ids_of", late)
     done = discard()
     assert (done.count, done.skipped) == (9, 1)
     assert DeadLetter.objects.get(state=DeadLetterState.DEAD).pk == rows[3].pk

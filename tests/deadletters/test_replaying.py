@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -236,6 +238,32 @@ def test_one_full_queue_does_not_keep_those_behind_it_for_ever(
     with running_engine():
         until(lambda: progress(replay).sent == 6, 30, "those for other queues are sent")
         wait_note(replay, "does not confirm")
+
+
+def test_the_next_portion_is_read_while_it_is_written_down_what_came_of_the_last(
+    wire: RunningDevBroker, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portions, "PORTION", 2)
+    record, portion = replay_rows.record, portions.portion
+    writing, read = threading.Event(), threading.Event()
+
+    def recorded(*given: Any) -> None:
+        writing.set()
+        assert read.wait(10), "it is not read until all is written down"
+        record(*given)
+
+    def read_meanwhile(*given: Any) -> portions.Portion:
+        found = portion(*given)
+        if writing.is_set():
+            read.set()
+        return found
+
+    monkeypatch.setattr(replay_rows, "record", recorded)
+    monkeypatch.setattr(portions, "portion", read_meanwhile)
+    replay = replay_of(make_dead_letters(consumer, 6))
+    with running_engine():
+        assert wait_done(replay).sent == 6
+    assert "replay reader lane" not in {thread.name for thread in threading.enumerate()}, "it ends with the engine"
 
 
 @pytest.mark.long

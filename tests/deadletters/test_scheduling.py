@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
-from stompconsole.deadletters import due, scheduling, selection
+from stompconsole.deadletters import due, freezing, scheduling, selection, transitions
 from stompconsole.deadletters.filters import Filters, preview
 from stompconsole.deadletters.scheduling import Chosen, Rescheduled
 from stompconsole.models import AuditEntry, DeadLetter, DeadLetterState, Replay, ReplayItem
@@ -55,6 +58,44 @@ def test_what_is_cancelled_stays_as_a_dead_letter_and_can_be_scheduled_anew() ->
         "retries cancelled",
         "retries scheduled anew",
     ]
+
+
+@pytest.mark.rows
+def test_very_many_are_cancelled_and_brought_back_some_in_a_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freezing, "PORTION", 4)
+    portions: list[tuple[str, int, bool]] = []
+
+    def watched(name: str) -> Callable[..., int]:
+        whole: Callable[..., int] = getattr(transitions, name)
+
+        def act(*given: Any) -> int:
+            portions.append((name, count := whole(*given), not connection.savepoint_ids))
+            return count
+
+        return act
+
+    for name in ("cancel_scheduled", "undo_cancel"):
+        monkeypatch.setattr(transitions, name, watched(name))
+    scheduled(10)
+    seen = preview(Filters(), DeadLetterState.SCHEDULED)
+    done = scheduling.cancel(Chosen(filters=Filters(), as_of=seen.as_of, count=seen.count), actor=None)
+    assert (done.count, scheduling.undo_cancel(done.at, actor=None).count) == (10, 10)
+    assert portions == [(name, count, True) for name in ("cancel_scheduled", "undo_cancel") for count in (4, 4, 2)]
+    assert states() == ["scheduled"] * 10
+    assert list(AuditEntry.objects.order_by("pk").values_list("target", flat=True)) == [
+        "10 retries, dead letters",
+        "10 retries",
+    ]
+
+
+def test_what_was_sent_and_waits_again_since_it_was_counted_is_not_cancelled() -> None:
+    again, other = scheduled(2)
+    seen = preview(Filters(), DeadLetterState.SCHEDULED)
+    chosen_then = Chosen(filters=Filters(), as_of=seen.as_of, count=seen.count)
+    DeadLetter.objects.filter(pk=again.pk).update(state_at=timezone.now() + timedelta(seconds=1))
+    done = scheduling.cancel(chosen_then, actor=None)
+    assert (done.count, done.skipped) == (1, 1)
+    assert DeadLetter.objects.get(state="dead").pk == other.pk
 
 
 def test_a_cancel_is_not_undone_once_something_else_was_done() -> None:

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from stompconsole.deadletters import controlling, due, portions, replay_rows, scheduling, selection, tallies
 from stompconsole.deadletters.outcomes import record_processed
-from stompconsole.deadletters.replay_rows import Lane
+from stompconsole.deadletters.replay_rows import Track
 from stompconsole.deadletters.scheduling import Chosen
 from stompconsole.deadletters.selection import Filters, Planned
 from stompconsole.models import (
@@ -165,10 +165,10 @@ class Life(RuleBasedStateMachine):
         replay_id = data.draw(st.sampled_from(self.replays))
         controlling.cancel_replay(replay_id, actor=None)
 
-    @rule(worker=st.integers(0, 1), lane=st.sampled_from(Lane))
-    def a_worker_takes_a_replay(self, worker: int, lane: Lane) -> None:
+    @rule(worker=st.integers(0, 1), track=st.sampled_from(Track))
+    def a_worker_takes_a_replay(self, worker: int, track: Track) -> None:
         mine = [replay for replay, carrier in self.carrying.items() if carrier == worker]
-        replay_id = replay_rows.take(self.workers[worker].pk, 600.0, mine, lane)
+        replay_id = replay_rows.take(self.workers[worker].pk, 600.0, mine, track)
         if replay_id is not None:
             assert replay_id not in self.carrying, "one worker at a time"
             self.carrying[replay_id] = worker

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import override_settings
@@ -34,6 +36,7 @@ from stompconsole.models import (
 )
 from tests.deadletters.engines import running_engine, start_engine
 from tests.deadletters.making import make_dead_letters, make_worker
+from tests.deadletters.test_two_operators import at_once
 from tests.deadletters.trials import SOMEBODY, allowed, consumer_of, grouped, letter_of, lives
 from tests.support.waiting import until
 
@@ -233,6 +236,24 @@ def test_two_clicks_make_one_trial_and_what_is_not_there_makes_none() -> None:
     assert Trial.objects.count() == 2
     assert "no such dead letter" in choosing.try_one(uuid.uuid4(), SOMEBODY).refusal
     assert "nothing to try" in choosing.try_matching(Filters(consumer="nobody"), 10, SOMEBODY).refusal
+
+
+def test_two_operators_at_once_begin_one_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    letter = grouped([letter_of("passes")])[0]
+    group = FailureGroup.objects.get()
+    whole, together = choosing._begin, threading.Barrier(2)
+
+    def met(*given: Any) -> choosing.Chosen:
+        # Both would get here, had the second one not to wait for the first.
+        with suppress(threading.BrokenBarrierError):
+            together.wait(0.3)
+        return whole(*given)
+
+    monkeypatch.setattr(choosing, "_begin", met)
+    one = at_once(*[lambda: choosing.try_one(letter.pk, SOMEBODY).trial] * 2)
+    together.reset()
+    sample = at_once(*[lambda: choosing.try_group(group, 10, SOMEBODY).trial] * 2)
+    assert (len(set(one)), len(set(sample)), Trial.objects.count()) == (1, 1, 2)
 
 
 def test_a_sample_has_the_newest_the_oldest_and_some_in_between() -> None:

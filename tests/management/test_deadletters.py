@@ -68,6 +68,36 @@ def test_what_is_scheduled_is_listed_by_its_state_and_exported_with_its_due_time
     assert "0 dead letters would be discarded" in run("discard", "--state", "scheduled", "--dry-run")
 
 
+def _parked(*errors: str) -> None:
+    at = datetime(2030, 1, 1, tzinfo=UTC)
+    captures = Captures(make_consumer(name="orders"))
+    captures.give(*((died(consumer="orders", error_type=error, due_at=at, retry_step=1), b"{}") for error in errors))
+
+
+def test_retries_are_sent_now_or_cancelled_by_the_filters_and_audited() -> None:
+    _parked("KeyError", "TimeoutError", "TimeoutError")
+    assert told("send-now", "--error-type", "TimeoutError", "--dry-run")["count"] == 2
+    assert "3 retries would be cancelled. Nothing was changed." in run("cancel", "--dry-run")
+    assert not AuditEntry.objects.exists()
+
+    sent = told("send-now", "--error-type", "TimeoutError")
+    assert sent == {"count": 2, "skipped": 0, "replay": Replay.objects.get().pk}
+    assert "1 retry cancelled." in run("cancel", "--consumer", "orders")
+    states = DeadLetter.objects.order_by("error_type").values_list("error_type", "state")
+    assert list(states) == [("KeyError", "dead"), ("TimeoutError", "replaying"), ("TimeoutError", "replaying")]
+    actors = AuditEntry.objects.order_by("pk").values_list("action", "actor_name")
+    assert [action for action, _ in actors] == ["retries sent now", "retries cancelled"]
+    assert all(name.endswith("at a shell") for _, name in actors)
+
+
+@pytest.mark.parametrize("act", ["send-now", "cancel"])
+def test_retries_that_are_not_there_are_left_alone(act: str) -> None:
+    assert "0 retries would be" in run(act)
+    with pytest.raises(CommandError, match="'dead': what waits for its retry is scheduled"):
+        run(act, "--state", "dead")
+    assert not AuditEntry.objects.exists()
+
+
 @pytest.mark.usefixtures("_some")
 def test_one_is_shown_whole() -> None:
     row = DeadLetter.objects.get(error_type="KeyError")

@@ -15,11 +15,11 @@ import pytest
 from django.db import connections
 
 from stompconsole.conf import Settings
+from stompconsole.deadletters.lanes import Lane
 from stompconsole.delivery.sender import Senders
 from stompconsole.errors import StompConsoleError
 from stompconsole.models import AuditEntry, Broker, Consumer, Subscription, Worker
 from stompconsole.models.throughput import ThroughputBucket
-from stompconsole.worker.lanes import Lane
 from stompconsole.worker.supervisor import Supervisor
 from tests.support.ports import free_port
 

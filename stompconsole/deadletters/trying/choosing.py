@@ -19,6 +19,7 @@ from stompconsole import audit
 from stompconsole.audit import Action
 from stompconsole.conf import settings_now
 from stompconsole.deadletters.filters import Filters
+from stompconsole.deadletters.locks import lock
 from stompconsole.models import DeadLetter, DeadLetterState, FailureGroup, Trial, TrialItem, TrialState
 
 if TYPE_CHECKING:
@@ -63,10 +64,12 @@ def try_one(dead_letter_id: uuid.UUID, by: By) -> Chosen:
     """Try the handler on one dead letter, whatever its state. One that is being tried is not tried twice at once."""
     if not is_on():
         return Chosen(refusal=OFF)
-    letter = DeadLetter.objects.filter(pk=dead_letter_id).only("consumer_name", "group").first()
+    rows = DeadLetter.objects.filter(pk=dead_letter_id)
+    # Two operators at once: the second one waits here, and then looks at what the first has begun.
+    lock(rows)
+    letter = rows.only("consumer_name", "group").first()
     if letter is None:
         return Chosen(refusal="There is no such dead letter: it may have been deleted.")
-    # Two clicks: the second one looks at what the first has begun.
     going = Trial.objects.filter(state__in=UNDER_WAY, total=1, group=None, items__dead_letter=letter.pk).first()
     if going is not None:
         return Chosen(trial=going)
@@ -79,6 +82,7 @@ def try_group(group: FailureGroup, size: int, by: By) -> Chosen:
     """Try the handler on a sample of the dead letters of a group."""
     if not is_on():
         return Chosen(refusal=OFF)
+    lock(FailureGroup.objects.filter(pk=group.pk))
     going = group.trials.filter(state__in=UNDER_WAY).first()
     if going is not None:
         return Chosen(trial=going)

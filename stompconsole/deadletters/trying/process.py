@@ -66,13 +66,11 @@ class Nursery:
         # The end of its input has it end a fork that is a group of its own; the kill is for one that does not hear.
         assert process.stdin is not None
         process.stdin.close()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), END_LIMIT_S)
+        await _ended(process)
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), END_LIMIT_S)
+            await _ended(process)
 
     async def _started(self) -> Process:
         if self._process is not None and self._process.returncode is None:
@@ -92,7 +90,8 @@ class Nursery:
     async def _answer(self, process: Process, limit_s: float) -> bytes:
         assert process.stdout is not None
         try:
-            line = await asyncio.wait_for(process.stdout.readline(), limit_s)
+            async with asyncio.timeout(limit_s):
+                line = await process.stdout.readline()
         except (TimeoutError, ValueError) as error:
             await self.close()
             raise NurseryFailed(f"the process in which handlers are tried did not answer in {limit_s:g} s") from error
@@ -103,6 +102,12 @@ class Nursery:
                 f"the process in which handlers are tried ended with status {status}; the worker's log says more"
             )
         return line
+
+
+async def _ended(process: Process) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(END_LIMIT_S):
+            await process.wait()
 
 
 async def _spawned() -> Process:

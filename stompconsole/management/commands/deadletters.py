@@ -1,7 +1,8 @@
-"""``deadletters list|show|groups|try|replay|discard|redact|export|import|index``: what the pages do, from a shell.
+"""``deadletters list|show|groups|try|replay|discard|send-now|cancel|redact|export|import|index``: what the pages do,
+from a shell.
 
-The same filters, the same audit, the name of the system's user as the actor. ``replay`` and ``discard`` count first and
-change nothing with ``--dry-run``; a replay is carried out by the workers.
+The same filters, the same audit, the name of the system's user as the actor. What changes dead letters counts first,
+and changes nothing with ``--dry-run``; a replay is carried out by the workers.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import uuid
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,11 @@ from django.utils import timezone
 
 from stompconsole.deadletters import counting, exchange, plans, selection
 from stompconsole.deadletters.counting import By
-from stompconsole.deadletters.filters import NONE, Filters, Preview, preview
-from stompconsole.deadletters.operations import Act
+from stompconsole.deadletters.filters import NONE, Preview, preview
 from stompconsole.deadletters.outcomes import progress
 from stompconsole.deadletters.outlooks import Outlook, outlook
-from stompconsole.management import trying
+from stompconsole.management import retrying, trying
+from stompconsole.management.choosing import EDITS, PLAN, add_filters, edits_of, filters_of
 from stompconsole.management.redacting import Redacting
 from stompconsole.models import DeadLetter, DeadLetterState, Replay, ReplayState, postgres
 
@@ -45,7 +45,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         acts = parser.add_subparsers(
-            dest="act", required=True, metavar="list|show|groups|try|replay|discard|redact|export|import|index"
+            dest="act",
+            required=True,
+            metavar="list|show|groups|try|replay|discard|send-now|cancel|redact|export|import|index",
         )
         listing = acts.add_parser("list", help="Dead letters that match, newest first.")
         listing.add_argument("--limit", type=int, default=SHOWN)
@@ -57,12 +59,14 @@ class Command(BaseCommand):
         tried = acts.add_parser("try", help="Try today's handlers on a sample of what matches: nothing is kept of it.")
         trying.add_arguments(tried)
         replay = acts.add_parser("replay", help="Have what matches sent again by the workers.")
-        for name, words in _PLAN.items():
+        for name, words in PLAN.items():
             replay.add_argument(f"--{name.replace('_', '-')}", default="", help=words)
-        for name, (_, form, words) in _EDITS.items():
+        for name, (_, form, words) in EDITS.items():
             replay.add_argument(f"--{name}", action="append", default=[], metavar=form, help=words)
         replay.add_argument("--wait", action="store_true", help="Wait for its end, and show how far it is.")
         discard = acts.add_parser("discard", help="Discard what matches; the pages can bring it back for a while.")
+        sending = acts.add_parser("send-now", help="Have retries that match and wait for their time sent now.")
+        cancelling = acts.add_parser("cancel", help="Have retries that match not be tried again; the pages undo it.")
         redacting = acts.add_parser("redact", help="Apply the rules of redaction now in force to what is stored.")
         redacting.add_argument("--dry-run", action="store_true", help="Say how many it would touch, change nothing.")
         export = acts.add_parser("export", help="Write what matches as NDJSON.")
@@ -70,12 +74,13 @@ class Command(BaseCommand):
         importing = acts.add_parser("import", help="Read NDJSON as export writes it; what is there is left alone.")
         importing.add_argument("file", help="Standard input when it is -.")
         acts.add_parser("index", help="Create the index for text search where PostgreSQL can have one.")
-        for chosen in (listing, groups, tried, replay, discard, redacting, export):
-            _add_filters(chosen)
-        for changing in (replay, discard):
-            changing.add_argument("--reason", default="")
+        for chosen in (listing, groups, tried, replay, discard, sending, cancelling, redacting, export):
+            add_filters(chosen)
+        for explained in (replay, discard):
+            explained.add_argument("--reason", default="")
+        for changing in (replay, discard, sending, cancelling):
             changing.add_argument("--dry-run", action="store_true", help="Say what it would touch, change nothing.")
-        for telling in (listing, show, groups, tried, replay, discard, redacting, importing):
+        for telling in (listing, show, groups, tried, replay, discard, sending, cancelling, redacting, importing):
             telling.add_argument("--json", action="store_true", help="One JSON value on standard output.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -86,6 +91,8 @@ class Command(BaseCommand):
             "try": self._try,
             "replay": self._replay,
             "discard": self._discard,
+            "send-now": self._send_now,
+            "cancel": self._cancel,
             "redact": self._redact,
             "export": self._export,
             "import": self._import,
@@ -94,7 +101,7 @@ class Command(BaseCommand):
         acts[options["act"]](options)
 
     def _list(self, options: dict[str, Any]) -> None:
-        filters = _filters(options)
+        filters = filters_of(options)
         rows = filters.queryset().defer("body", "headers", "traceback", "search_text", "document", "sealed")
         found = [_line(row) for row in rows[: max(0, options["limit"])]]
         counts = counting.by_state(filters)
@@ -123,7 +130,7 @@ class Command(BaseCommand):
         self.stdout.write(found.get("body", f"{row.body_size:,} bytes that are no text: see --json or export"))
 
     def _groups(self, options: dict[str, Any]) -> None:
-        heaps = counting.heaps(_filters(options), By(options["by"]), size=max(1, options["limit"])).rows
+        heaps = counting.heaps(filters_of(options), By(options["by"]), size=max(1, options["limit"])).rows
         if options["json"]:
             listed = [{"label": heap.label, "dead": heap.dead, "total": heap.total, **_group(heap)} for heap in heaps]
             self._tell(listed)
@@ -132,7 +139,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{heap.dead:>9,}  {heap.label or NONE}")
 
     def _try(self, options: dict[str, Any]) -> None:
-        trial = trying.begin(_filters(options), options["limit"], _user())
+        trial = trying.begin(filters_of(options), options["limit"], _user())
         if options["wait"]:
             trying.wait(trial, self.stderr.write)
         if options["json"]:
@@ -141,11 +148,11 @@ class Command(BaseCommand):
             self.stdout.write(trying.words(trial))
 
     def _replay(self, options: dict[str, Any]) -> None:
-        typed = {name: options[name] for name in _PLAN}
-        read = plans.read({**typed, "edits": json.dumps(_edits(options))})
+        typed = {name: options[name] for name in PLAN}
+        read = plans.read({**typed, "edits": json.dumps(edits_of(options))})
         if read.problems:
             raise CommandError("\n".join(f"--{name.replace('_', '-')}: {told}" for name, told in read.problems.items()))
-        filters = _filters(options)
+        filters = filters_of(options)
         seen = preview(filters)
         if options["dry_run"] or not seen.count:
             self._preview(seen, "replayed", options)
@@ -184,7 +191,7 @@ class Command(BaseCommand):
             time.sleep(LOOK_EVERY_S)
 
     def _discard(self, options: dict[str, Any]) -> None:
-        filters = _filters(options)
+        filters = filters_of(options)
         seen = preview(filters)
         if options["dry_run"] or not seen.count:
             self._preview(seen, "discarded", options)
@@ -204,13 +211,30 @@ class Command(BaseCommand):
         else:
             self.stdout.write(f"Discarded {done.count:,} dead letters.")
 
-    def _preview(self, seen: Preview, verb: str, options: dict[str, Any]) -> None:
+    def _send_now(self, options: dict[str, Any]) -> None:
+        self._of_retries(options, retrying.SEND_NOW)
+
+    def _cancel(self, options: dict[str, Any]) -> None:
+        self._of_retries(options, retrying.CANCEL)
+
+    def _of_retries(self, options: dict[str, Any], act: retrying.RetryAct) -> None:
+        filters, seen = retrying.counted(options)
+        if options["dry_run"] or not seen.count:
+            self._preview(seen, act.done, options, what="retries")
+            return
+        done = retrying.carry_out(act, filters, seen, _user())
+        if options["json"]:
+            self._tell(retrying.told(done))
+        else:
+            self.stdout.write(retrying.words(act, done))
+
+    def _preview(self, seen: Preview, verb: str, options: dict[str, Any], what: str = "dead letters") -> None:
         if options["json"]:
             groups = {"by_error": seen.by_error, "by_origin": seen.by_origin}
             listed = {name: {group.label: group.count for group in found} for name, found in groups.items()}
             self._tell({"count": seen.count, "oldest": seen.oldest, **listed, "changed": False})
             return
-        self.stdout.write(f"{seen.count:,} dead letters would be {verb}. Nothing was changed.")
+        self.stdout.write(f"{seen.count:,} {what} would be {verb}. Nothing was changed.")
         for group in seen.by_error:
             self.stdout.write(f"{group.count:>9,}  {group.label or NONE}")
 
@@ -224,14 +248,14 @@ class Command(BaseCommand):
 
     def _redact(self, options: dict[str, Any]) -> None:
         # Whatever their state: what is discarded or processed is stored as well.
-        filters = _filters({**options, "state": options["state"] or "all"})
+        filters = filters_of({**options, "state": options["state"] or "all"})
         redacting = Redacting(filters, self.stdout, self.stderr, as_json=options["json"])
         redacting.preview() if options["dry_run"] else redacting.carry_out(_user())
 
     def _export(self, options: dict[str, Any]) -> None:
         count = 0
         with _opened(options["file"], "w", self.stdout) as target:
-            for line in exchange.lines(_filters(options).queryset()):
+            for line in exchange.lines(filters_of(options).queryset()):
                 target.write(line)
                 count += 1
                 if count % TELL_EVERY == 0:
@@ -257,64 +281,6 @@ class Command(BaseCommand):
 
     def _tell(self, value: Any) -> None:
         self.stdout.write(json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False, indent=2))
-
-
-_PLAN = {
-    "destination": "Send them there in place of where each came from.",
-    "unknown_to": "Where to send what has no known origin; without it that is skipped.",
-    "rate": "Messages a second at most.",
-    "canary": "How many at first, step by step: 1,5,25.",
-    "stop_above": "Stop when more than this share fails again, in percent.",
-    "stop_on_same": "Any text: stop when one fails as it did before.",
-    "start_at": "When to start, ISO 8601.",
-}
-_EDITS = {
-    "set-header": (Act.SET_HEADER, "NAME=VALUE", "Set this header in each message that is sent."),
-    "remove-header": (Act.REMOVE_HEADER, "NAME", "Leave this header out."),
-    "set-json": (Act.SET_JSON, "PATH=JSON", "Put a value at a path of the body: order.sku='\"A-17\"'."),
-    "remove-json": (Act.REMOVE_JSON, "PATH", "Take out what is at a path of the body."),
-}
-_FILTERS = {
-    "consumer": "Of this consumer.",
-    "state": "In this state, or all; dead when left out.",
-    "text": "A search as on the page: words, header:x=1, json:order.id=7, error:…, body:…, attempts:>=3.",
-    "error_type": "With this error type.",
-    "group": "Of the failure group with this id.",
-    "origin": "From this destination.",
-    "worker": "That died in this worker.",
-    "day": "That failed on this day.",
-    "failed_after": "That failed after this time, or within a span such as 90m, 24h, 7d.",
-    "failed_before": "That failed before this time.",
-}
-assert set(_FILTERS) == {field.name for field in fields(Filters)}
-
-
-def _add_filters(parser: ArgumentParser) -> None:
-    for name, words in _FILTERS.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", default="", help=words)
-
-
-def _filters(options: dict[str, Any]) -> Filters:
-    filters = Filters.from_query({name: options[name] for name in _FILTERS})
-    if problems := filters.problems():
-        raise CommandError("\n".join(problems))
-    states = {*DeadLetterState.values, "all", ""}
-    if filters.state not in states:
-        raise CommandError(f"--state {filters.state!r} is none of {', '.join(sorted(states - {''}))}")
-    state = {"": DeadLetterState.DEAD.value, "all": ""}.get(filters.state, filters.state)
-    return Filters.from_query({**{name: options[name] for name in _FILTERS}, "state": state})
-
-
-def _edits(options: dict[str, Any]) -> list[dict[str, str]]:
-    """What is to be edited, as ``operations`` reads it."""
-    found: list[dict[str, str]] = []
-    for name, (act, form, _) in _EDITS.items():
-        for text in options[name.replace("-", "_")]:
-            target, given, value = text.partition("=") if act.sets else (text, "=", "")
-            if not given or not target.strip():
-                raise CommandError(f"--{name} {text!r} can't be read: write --{name} {form}")
-            found.append({"act": act.value, "target": target, "value": value})
-    return found
 
 
 def _line(row: DeadLetter) -> dict[str, Any]:

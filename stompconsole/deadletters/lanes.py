@@ -1,13 +1,12 @@
 """Lanes: blocking calls, mostly of the database, kept off the event loop, each lane in order on one thread.
 
 A lane that hangs holds up nothing but itself: the guard and the nudges live on the loop. Its thread is a daemon, so
-that a process can end while a database does not answer; asyncio's own executor would wait for it for ever.
+that a process can end while a database does not answer; executors would wait for it for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -16,15 +15,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import Error, InterfaceError, InternalError, OperationalError, connections
-
-logger = logging.getLogger(__name__)
+from django.db import Error, connections
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
-"""What a database that is down, restarting or locked for too long looks like; or has become a standby and read-only."""
 
 
 class Lane:
@@ -71,22 +65,3 @@ def _close_connections() -> None:
     for connection in connections.all(initialized_only=True):
         with suppress(Error):
             connection.close()
-
-
-class Outage:
-    """Says once that the database is away, and once that it is back."""
-
-    def __init__(self) -> None:
-        self._away = False
-
-    def noticed(self, error: BaseException) -> None:
-        """The database could not be used."""
-        if not self._away:
-            logger.error("the database is away, the worker goes on trying: %s", " ".join(str(error).split()))
-        self._away = True
-
-    def over(self) -> None:
-        """The database answered."""
-        if self._away:
-            logger.warning("the database is back")
-        self._away = False

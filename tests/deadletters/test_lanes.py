@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Iterator
 
 import pytest
 from django.db import OperationalError, connection
 
+from stompconsole.deadletters.lanes import Lane
 from stompconsole.models import Worker
-from stompconsole.worker.lanes import Lane, Outage
 
 
 @pytest.fixture
@@ -93,17 +92,3 @@ def test_a_connection_is_kept_and_made_anew_after_an_error(lane: Lane) -> None:
     first, second, third = asyncio.run(scenario())
     assert first is second
     assert third is not first
-
-
-def test_an_outage_is_said_once_and_its_end_as_well(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "stompconsole.worker.lanes")
-    outage = Outage()
-    outage.over()
-    for _ in range(3):
-        outage.noticed(OperationalError("no\nroute"))
-    outage.over()
-    outage.over()
-    assert [record.getMessage() for record in caplog.records] == [
-        "the database is away, the worker goes on trying: no route",
-        "the database is back",
-    ]
