@@ -25,7 +25,7 @@ from stompconsole.deadletters.held_replaying import HeldReplaying
 from stompconsole.deadletters.judging import Course
 from stompconsole.deadletters.lanes import Lane
 from stompconsole.deadletters.off_loop import rest
-from stompconsole.deadletters.overlapping import ReadAhead, Unsendable, Wanted, WriteBehind
+from stompconsole.deadletters.overlapping import ReadAhead, UnderWay, Unsendable, Wanted, WriteBehind
 from stompconsole.deadletters.pacing import Pace
 from stompconsole.deadletters.portions import Held, Portion
 from stompconsole.deadletters.replay_rows import Orders
@@ -153,10 +153,23 @@ class Run:
         self._held = set()
         ahead = ReadAhead(self._read)
         behind = WriteBehind(self._write_down)
+
+        async def landed(portion: Portion, results: Results) -> None:
+            await behind.end()
+            behind.begin(results, portion.unsendable)
+            if new_trouble := portion.trouble | results.trouble:
+                trouble.update(new_trouble)
+                # One queue that is full blocks its broker's sender: next time those behind it have their turn.
+                self._resume_at = results.stuck_at or portion.last_item
+            elif results.sent and not trouble:
+                self._held_up = False
+
+        under_way = UnderWay(self._resender.settle, landed)
         try:
             while self.may_send:
-                if self._is_bounded:
-                    # What is sent counts for how many more may be.
+                if self._is_bounded or self._pace.rate is not None:
+                    # What is sent counts for how many more may be; and nothing is in doubt while it rests.
+                    await under_way.land()
                     await behind.end()
                 if not (most := await self.allowance()):
                     continue
@@ -164,28 +177,34 @@ class Run:
                 if not portion.last_item:
                     break
                 after_item = portion.last_item
-                self._held |= portion.held
-                await self._begin(portion)
-                # Only now: the database does one thing after the other, and sending is not to wait for this.
-                behind.begin()
                 if most == portions.PORTION:
                     # As many as there may be: so it will be next time.
                     ahead.begin(after_item, tuple(trouble), most)
-                results = await self._resend(portion)
+                self._held |= portion.held
+                # Two portions in doubt at most: what came of the one before the last is written down by now.
                 await behind.end()
-                behind.keep(results, portion.unsendable)
-                if new_trouble := portion.trouble | results.trouble:
-                    trouble |= new_trouble
-                    # One queue that is full blocks its broker's sender: next time those behind it have their turn.
-                    self._resume_at = results.stuck_at or after_item
-                elif results.sent and not trouble:
-                    self._held_up = False
+                await self._begin(portion)
+                if not await self._sent_behind(portion, under_way):
+                    await landed(portion, await self._resend(portion))
         finally:
             try:
+                await under_way.land()
                 await behind.end()
             finally:
                 await ahead.drop()
         return trouble
+
+    async def _sent_behind(self, portion: Portion, under_way: UnderWay) -> bool:
+        """Whether it is on its way now, to be settled later; if not, nothing else is either."""
+        if under_way.has_landed:
+            # Written down while this one is handed over.
+            await under_way.land()
+        flight = await self._resender.hand_over(portion.outgoing) if self.may_send else None
+        if flight is None:
+            await under_way.land()
+            return False
+        await under_way.follow(portion, flight)
+        return True
 
     async def _read(self, *wanted: *Wanted) -> Portion:
         return await self._reading.run(_portion, self._replay_id, *wanted)
@@ -233,6 +252,9 @@ class Run:
         # Counting the items of a large replay takes a while: no more often than it may change the course, but for
         # the steps of a canary, which must never be exceeded.
         if not self._is_bounded and time.monotonic() - self._judged_at < JUDGE_EVERY_S:
+            return
+        if self._judged_at and self._course is None:
+            # Without rules, or ended: none come later.
             return
         self._course = await self._rows(replay_rows.course, self._worker_id)
         self._judged_at = time.monotonic()

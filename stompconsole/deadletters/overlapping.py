@@ -1,4 +1,5 @@
-"""The database beside the wire: while a portion is sent, the next one is read and the one before is written down.
+"""The database beside the wire: while a portion is on its way, the next one is read and handed over behind it, and the
+one before is written down.
 
 Owns that it is one portion each and no more: what is sent and not written down is in doubt if the worker dies now.
 """
@@ -10,7 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 
 from stompconsole.deadletters.portions import Portion
-from stompconsole.deadletters.resending import Results
+from stompconsole.deadletters.resending import Flight, Results
 
 Wanted = tuple[int, tuple[str, ...], int]
 """After which item, without which brokers, how many at most."""
@@ -49,28 +50,55 @@ class ReadAhead:
 
 
 class WriteBehind:
-    """Writes down what came of a portion: at once, or while the next one is sent."""
+    """Writes down what came of a portion while the next one is on its way."""
 
     def __init__(self, write: Callable[[Results, Unsendable], Awaitable[bool]]) -> None:
         self._write = write
-        self._kept: tuple[Results, Unsendable] | None = None
         self._writing: asyncio.Future[bool] | None = None
 
-    def keep(self, results: Results, unsendable: Unsendable) -> None:
-        """To be written down; what was kept before must be. Not the portion itself: it has bodies."""
-        if self._kept is not None or self._writing is not None:
+    def begin(self, results: Results, unsendable: Unsendable) -> None:
+        """Begin to write this; what came before must be written. Not the portion itself: it has bodies."""
+        if self._writing is not None:
             raise RuntimeError("the portion before is not written down yet")
-        self._kept = results, unsendable
-
-    def begin(self) -> None:
-        """Begin to write what is kept."""
-        if self._kept is not None:
-            self._writing, self._kept = asyncio.ensure_future(self._write(*self._kept)), None
+        self._writing = asyncio.ensure_future(self._write(results, unsendable))
 
     async def end(self) -> None:
         """Until nothing is left to be written: as long as ``write`` tries."""
-        self.begin()
         if (writing := self._writing) is not None:
             self._writing = None
             # Whoever waits may be cancelled; what is written down is not to be.
             await asyncio.shield(writing)
+
+
+class UnderWay:
+    """The portion that is on its way. What became of it is looked at when the next one is handed over behind it: a
+    broker that takes long to confirm never waits for us."""
+
+    def __init__(
+        self,
+        settle: Callable[[Flight, Flight | None], Awaitable[Results]],
+        landed: Callable[[Portion, Results], Awaitable[None]],
+    ) -> None:
+        self._settle = settle
+        self._landed = landed
+        self._now: tuple[Portion, Flight] | None = None
+
+    @property
+    def has_landed(self) -> bool:
+        """Whether what became of it is known: it can be looked at without waiting."""
+        return self._now is not None and all(answer.done() for answer in self._now[1].answers)
+
+    async def follow(self, portion: Portion, flight: Flight) -> None:
+        """This one was handed over; the one before is settled."""
+        before, self._now = self._now, (portion, flight)
+        await self._land(before, flight)
+
+    async def land(self) -> None:
+        """Settle what there is."""
+        before, self._now = self._now, None
+        await self._land(before, None)
+
+    async def _land(self, before: tuple[Portion, Flight] | None, behind: Flight | None) -> None:
+        if before is not None:
+            portion, flight = before
+            await self._landed(portion, await self._settle(flight, behind))

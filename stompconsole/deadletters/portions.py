@@ -31,12 +31,12 @@ from stompconsole.models import (
     ReplayState,
 )
 
-PORTION = 250
-"""Items sent before their receipts are waited for. Those of one are written down while the next one is sent: what a
-crash leaves in doubt is never more than two."""
+PORTION = 500
+"""Items handed over at once. What came of them is written down while the next ones are on their way: what a crash
+leaves in doubt is never more than two of these."""
 
-PORTION_BYTES = 16 * 2**20
-"""Bodies held in memory at once, unless a single one is larger."""
+PORTION_BYTES = 8 * 2**20
+"""Bodies of one portion, unless a single one is larger. Three may be in memory: two on their way, one read ahead."""
 
 CONSUMER_DELETED = "Its consumer has been deleted: which broker to send it to is not known."
 NO_ORIGIN = (

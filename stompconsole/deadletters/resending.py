@@ -76,6 +76,27 @@ class _Way:
     dialect: Dialect
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """Messages for one broker, each handed over with what will become of it."""
+
+    way: _Way
+    messages: Sequence[Outgoing]
+    answers: Sequence[Future[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A portion that is handed over, and not settled yet."""
+
+    groups: Sequence[_Group]
+
+    @property
+    def answers(self) -> list[Future[None]]:
+        """What will become of each message."""
+        return [answer for group in self.groups for answer in group.answers]
+
+
 class Resender:
     """Sends the portions of one replay."""
 
@@ -91,9 +112,48 @@ class Resender:
     async def send(self, messages: Sequence[Outgoing]) -> Results:
         """Send them; returns when each is confirmed, refused or unknown. Never raises what brokers do."""
         results = Results()
-        ordered = sorted(messages, key=lambda message: message.broker.name)
-        portions = {broker: list(group) for broker, group in groupby(ordered, key=lambda message: message.broker)}
+        portions = _by_broker(messages)
         await asyncio.gather(*(self._send_to(broker, group, results) for broker, group in portions.items()))
+        return self._complete(results, messages)
+
+    async def hand_over(self, messages: Sequence[Outgoing]) -> Flight | None:
+        """Send them and do not wait, so that a broker that takes long to confirm always has something in hand. To be
+        settled. None, and nothing is sent, where as many at once have not gone well before."""
+        portions = _by_broker(messages)
+        if not all(self._goes_well(broker, group) for broker, group in portions.items()):
+            return None
+        try:
+            ways = [await self._way(broker) for broker in portions]
+        except StompConsoleError:
+            # Whoever sends them finds out what is wrong.
+            return None
+        return Flight(
+            [
+                _Group(way=way, messages=group, answers=[self._hand_over(way, message) for message in group])
+                for way, group in zip(ways, portions.values(), strict=True)
+            ]
+        )
+
+    def _goes_well(self, broker: BrokerSpec, messages: Sequence[Outgoing]) -> bool:
+        late = any(message.dead_letter_id in self._late for message in messages)
+        return not late and len(messages) <= self._windows.get(broker.name, 1) and self._senders.of(broker).is_open
+
+    async def settle(self, flight: Flight, behind: Flight | None = None) -> Results:
+        """What became of what was handed over; ``behind`` was so after it, and is yet to be settled."""
+        results = Results()
+        doubtful = await asyncio.gather(*(self._told_apart(group, results) for group in flight.groups))
+        if any(doubtful) and behind is not None:
+            # What is sent one by one to find who is to blame is to have no other beside it.
+            await self._settled(behind.answers)
+        await asyncio.gather(
+            *(self._one_by_one(group.way, some, results) for group, some in zip(flight.groups, doubtful, strict=True))
+        )
+        for group in flight.groups:
+            if (name := group.way.broker.name) in results.trouble:
+                self._windows[name] = 1
+        return self._complete(results, [message for group in flight.groups for message in group.messages])
+
+    def _complete(self, results: Results, messages: Sequence[Outgoing]) -> Results:
         settled = {*results.sent, *results.refused}
         unknown = self._late.keys() | self._unknown
         results.in_doubt = list(unknown - settled - self._told)
@@ -107,10 +167,8 @@ class Resender:
         return results
 
     async def _send_to(self, broker: BrokerSpec, messages: Sequence[Outgoing], results: Results) -> None:
-        sender = self._senders.of(broker)
         try:
-            # Connecting blocks for up to the connect time limit.
-            way = _Way(broker=broker, sender=sender, dialect=await asyncio.to_thread(sender.dialect))
+            way = await self._way(broker)
         except StompConsoleError as failed:
             results.trouble[broker.name] = str(failed)
             return
@@ -124,16 +182,26 @@ class Resender:
         if late:
             await self._await_late(way, late, results)
 
+    async def _way(self, broker: BrokerSpec) -> _Way:
+        sender = self._senders.of(broker)
+        # Connecting blocks for up to the connect time limit.
+        return _Way(broker=broker, sender=sender, dialect=await asyncio.to_thread(sender.dialect))
+
     async def _send_together(self, way: _Way, messages: Sequence[Outgoing], results: Results) -> None:
-        errors = await self._settled([self._hand_over(way, message) for message in messages])
+        answers = [self._hand_over(way, message) for message in messages]
+        doubtful = await self._told_apart(_Group(way=way, messages=messages, answers=answers), results)
+        await self._one_by_one(way, doubtful, results)
+
+    async def _told_apart(self, group: _Group, results: Results) -> list[tuple[Outgoing, StompConsoleError]]:
+        """Note those that are confirmed; the others, each with what is known of it."""
         doubtful: list[tuple[Outgoing, StompConsoleError]] = []
-        for message, error in zip(messages, errors, strict=True):
+        for message, error in zip(group.messages, await self._settled(group.answers), strict=True):
             self._learn(message, error)
             if error is None:
-                self._confirm(way, message, results)
+                self._confirm(group.way, message, results)
             else:
                 doubtful.append((message, error))
-        await self._one_by_one(way, doubtful, results)
+        return doubtful
 
     async def _await_late(self, way: _Way, messages: Sequence[Outgoing], results: Results) -> None:
         """Wait once more for those whose receipts are late."""
@@ -238,6 +306,11 @@ class Resender:
             # Waiting is cancelled, the futures are not: a sender must find its own as it left them.
             everything.cancel()
         return [_error_of(future) for future in futures]
+
+
+def _by_broker(messages: Sequence[Outgoing]) -> dict[BrokerSpec, list[Outgoing]]:
+    ordered = sorted(messages, key=lambda message: message.broker.name)
+    return {broker: list(group) for broker, group in groupby(ordered, key=lambda message: message.broker)}
 
 
 _BLAMES_ITSELF = (ConfigurationError, ConnectFailed, BrokerBlocked)

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from stompconsole.deadletters.overlapping import ReadAhead, WriteBehind
+from stompconsole.deadletters.overlapping import ReadAhead, UnderWay, WriteBehind
 from stompconsole.deadletters.portions import Portion
-from stompconsole.deadletters.resending import Results
+from stompconsole.deadletters.resending import Flight, Results
 
 
 class Rows:
@@ -89,13 +89,12 @@ def test_what_came_of_a_portion_is_written_while_something_else_goes_on() -> Non
     async def both() -> list[Results]:
         written = Written()
         behind = WriteBehind(written.write)
-        behind.keep(one, {})
-        behind.begin()
+        behind.begin(one, {})
         await asyncio.sleep(0)
         assert written.results == [], "it waits for the database, and nobody for it"
         written.may.set()
         await behind.end()
-        behind.keep(two, {})
+        behind.begin(two, {})
         await behind.end()
         await behind.end()
         return written.results
@@ -107,12 +106,9 @@ def test_no_more_than_one_portion_is_ever_to_be_written() -> None:
     async def too_many() -> None:
         written = Written()
         behind = WriteBehind(written.write)
-        behind.keep(Results(), {})
+        behind.begin(Results(), {})
         with pytest.raises(RuntimeError, match="not written down yet"):
-            behind.keep(Results(), {})
-        behind.begin()
-        with pytest.raises(RuntimeError, match="not written down yet"):
-            behind.keep(Results(), {})
+            behind.begin(Results(), {})
         written.may.set()
         await behind.end()
 
@@ -123,7 +119,7 @@ def test_a_run_that_is_cancelled_leaves_nothing_unwritten() -> None:
     async def cancelled() -> list[Results]:
         written = Written()
         behind = WriteBehind(written.write)
-        behind.keep(Results(), {})
+        behind.begin(Results(), {})
         waiting = asyncio.ensure_future(behind.end())
         await asyncio.sleep(0)
         waiting.cancel()
@@ -134,3 +130,30 @@ def test_a_run_that_is_cancelled_leaves_nothing_unwritten() -> None:
         return written.results
 
     assert len(asyncio.run(cancelled())) == 1
+
+
+def test_a_portion_is_settled_once_the_next_one_is_on_its_way_or_nothing_follows() -> None:
+    first, second = Portion(last_item=1), Portion(last_item=2)
+    flights = {1: Flight([]), 2: Flight([])}
+    seen: list[tuple[int, bool]] = []
+
+    async def two() -> None:
+        async def settle(flight: Flight, behind: Flight | None) -> Results:
+            assert behind is None or behind is flights[2]
+            seen.append((1 if flight is flights[1] else 2, behind is not None))
+            return Results()
+
+        async def landed(portion: Portion, _results: Results) -> None:
+            assert seen[-1][0] == portion.last_item
+
+        under_way = UnderWay(settle, landed)
+        assert not under_way.has_landed
+        await under_way.follow(first, flights[1])
+        assert seen == [], "it is on its way, and nobody waits for it"
+        assert under_way.has_landed
+        await under_way.follow(second, flights[2])
+        await under_way.land()
+        await under_way.land()
+
+    asyncio.run(two())
+    assert seen == [(1, True), (2, False)]

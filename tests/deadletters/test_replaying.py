@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +20,16 @@ from stompconsole.deadletters.outcomes import Progress, progress, record_process
 from stompconsole.deadletters.replay_rows import Orders
 from stompconsole.delivery import envelope
 from stompconsole.devbroker.refusals import AfterError
-from stompconsole.models import AuditEntry, Consumer, DeadLetter, Replay, ReplayItem, ReplayItemState, ReplayState
+from stompconsole.models import (
+    AuditEntry,
+    Broker,
+    Consumer,
+    DeadLetter,
+    Replay,
+    ReplayItem,
+    ReplayItemState,
+    ReplayState,
+)
 from tests.deadletters.engines import running_engine, start_engine
 from tests.deadletters.making import make_broker, make_consumer, make_dead_letters, make_worker
 from tests.support.devbroker import RunningDevBroker, running_devbroker
@@ -266,6 +275,59 @@ def test_the_next_portion_is_read_while_it_is_written_down_what_came_of_the_last
     assert "replay reader lane" not in {thread.name for thread in threading.enumerate()}, "it ends with the engine"
 
 
+@pytest.fixture
+def in_fours(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[DeadLetter]]:
+    """Twenty in portions of four, of which one, in the third portion, is for another queue."""
+    monkeypatch.setattr(portions, "PORTION", 4)
+
+    def made(elsewhere: str) -> list[DeadLetter]:
+        origins = {9: elsewhere}
+        return [
+            make_dead_letters(consumer, 1, pk=uuid.UUID(int=number), origin=origins.get(number, "/queue/orders"))[0]
+            for number in range(1, 21)
+        ]
+
+    return made
+
+
+@pytest.mark.long
+def test_the_next_portion_is_on_its_way_before_the_last_is_confirmed_and_no_more_than_two_are(
+    wire: RunningDevBroker, consumer: Consumer, in_fours: Callable[[str], list[DeadLetter]]
+) -> None:
+    Broker.objects.update(receipt_timeout_s=20.0)
+    wire.faults.block_sends("/queue/slow")
+    replay = replay_of(in_fours("/queue/slow"))
+    items = ReplayItem.objects.filter(replay=replay)
+    with running_engine():
+        until(lambda: items.filter(state=ReplayItemState.SENT).count() == 8, 20, "two portions are written down")
+        until(
+            lambda: items.filter(begun_at__isnull=False).count() == 16,
+            20,
+            "two more are on their way, and the last one waits",
+        )
+        assert progress(replay).waiting == 12
+        wire.faults.unblock_sends()
+        assert wait_done(replay).sent == 20
+    assert len(wire.bodies("/queue/orders")) == 19
+
+
+@pytest.mark.long
+def test_one_that_ends_the_connection_is_found_though_another_portion_is_on_its_way(
+    wire: RunningDevBroker, in_fours: Callable[[str], list[DeadLetter]]
+) -> None:
+    wire.faults.refuse_sends("Not that one", "/queue/secret", AfterError.CLOSE)
+    replay = replay_of(in_fours("/queue/secret"))
+    with running_engine():
+        wait_done(replay)
+    assert progress(replay) == Progress(total=20, sent=19, skipped=1)
+    (skipped,) = ReplayItem.objects.filter(replay=replay, state=ReplayItemState.SKIPPED)
+    assert (skipped.dead_letter_id, "Not that one" in skipped.note) == (uuid.UUID(int=9), True)
+    ledger = Counter(message.headers[envelope.DEAD_LETTER_ID] for message in wire.messages("/queue/orders"))
+    assert len(ledger) == 19
+    doubtful = replay.items.filter(doubtful=True).values_list("dead_letter_id", flat=True)
+    assert {pk for pk, count in ledger.items() if count > 1} <= set(map(str, doubtful))
+
+
 @pytest.mark.long
 def test_a_connection_that_is_cut_loses_nothing(wire: RunningDevBroker, consumer: Consumer) -> None:
     wire.faults.drop_after(120, "SEND")
@@ -361,7 +423,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_repeats_nothing_that_is_writt
     items = ReplayItem.objects.filter(replay=replay)
     with start_engine(make_worker().pk, lease_s=2.0) as process:
         process.wait_for_line("running")
-        until(lambda: items.filter(state=ReplayItemState.SENT).count() >= 400, 30, "the first hundreds are sent")
+        until(lambda: items.filter(state=ReplayItemState.SENT).count() >= 400, 30, "the first portion is sent")
         process.kill()
     written_down = {str(pk) for pk in items.filter(state=ReplayItemState.SENT).values_list("dead_letter", flat=True)}
     assert 400 <= len(written_down) < 2_000
