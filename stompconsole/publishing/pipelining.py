@@ -79,7 +79,8 @@ class Pipeline:
         while self._awaited:
             sent, limit_s = self._awaited.popleft()
             try:
-                await asyncio.wait_for(asyncio.wrap_future(sent), limit_s)
+                async with asyncio.timeout(limit_s):
+                    await asyncio.wrap_future(sent)
             except TimeoutError:
                 raise _unconfirmed(limit_s) from None
             self.confirmed += 1

@@ -65,7 +65,8 @@ class DepthReader:
                     asking.add(task)
                     task.add_done_callback(asking.discard)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), settings_now().depths_every_s)
+                    async with asyncio.timeout(settings_now().depths_every_s):
+                        await stop.wait()
         finally:
             for task in asking:
                 task.cancel()

@@ -236,7 +236,8 @@ class Supervisor:
         limit_s = time.monotonic() + self._settings.graceful_wait_s + ABORT_LIMIT_S
         while self._slots.busy() and time.monotonic() < limit_s:
             with suppress(TimeoutError, *DATABASE_AWAY):
-                await asyncio.wait_for(self._reconciler.release_ended(STOPPING), RELEASE_LIMIT_S)
+                async with asyncio.timeout(RELEASE_LIMIT_S):
+                    await self._reconciler.release_ended(STOPPING)
             self._nudged.clear()
             await _wait(self._nudged, DRAIN_TURN_S)
 
@@ -282,7 +283,7 @@ async def _until_asked(task: SideTask, stop: asyncio.Event) -> None:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
-    # Not wait_for: until Python 3.12 it swallows a cancellation that comes together with the event.
+    # Here and elsewhere not wait_for: until Python 3.12 it swallows a cancellation that comes together with the event.
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
@@ -290,6 +291,7 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 
 async def _last(what: str, step: Awaitable[object]) -> None:
     try:
-        await asyncio.wait_for(step, FAREWELL_STEP_S)
+        async with asyncio.timeout(FAREWELL_STEP_S):
+            await step
     except Exception as error:  # noqa: BLE001 - whatever stands in the way of one step, the next is to be tried
         logger.warning("the worker ends and could not %s: %s", what, repr(error) if str(error) else "no answer in time")
