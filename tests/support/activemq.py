@@ -54,9 +54,10 @@ CONFIG = """\
 
 
 def server() -> Path | None:
-    """The server's jar, if the package and a Java are installed."""
+    """The server's jar, if the packages and a Java are installed."""
     jar = HOME / "bin" / "activemq.jar"
-    return jar if jar.exists() and which("java") else None
+    needed = (jar, *(JARS / name for name in STATISTICS_JARS))
+    return jar if all(each.exists() for each in needed) and which("java") else None
 
 
 class ActiveMQ(ProcessRig):
