@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -25,7 +26,7 @@ from stompconsole.deadletters.held_replaying import HeldReplaying
 from stompconsole.deadletters.judging import Course
 from stompconsole.deadletters.lanes import Lane
 from stompconsole.deadletters.off_loop import rest
-from stompconsole.deadletters.overlapping import ReadAhead, UnderWay, Unsendable, Wanted, WriteBehind
+from stompconsole.deadletters.overlapping import ReadAhead, UnderWay, Unsendable, WriteBehind
 from stompconsole.deadletters.pacing import Pace
 from stompconsole.deadletters.portions import Held, Portion
 from stompconsole.deadletters.replay_rows import Orders
@@ -50,19 +51,9 @@ R = TypeVar("R")
 
 
 async def _in_kept_database(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """The same, on a connection that is kept: to be given back."""
-
-    def call() -> R:
-        connecting.make_ready()
-        return function(*args, **kwargs)
-
-    result: R = await sync_to_async(call)()
+    """Run a blocking call on the thread for them, on a connection that is kept: to be given back."""
+    result: R = await sync_to_async(connecting.on_kept)(function, *args, **kwargs)
     return result
-
-
-def _portion(replay_id: int, *wanted: *Wanted) -> Portion:
-    connecting.make_ready()
-    return portions.portion(replay_id, *wanted)
 
 
 def _write(replay_id: int, results: Results, skipped: Collection[tuple[uuid.UUID, str]]) -> None:
@@ -206,8 +197,9 @@ class Run:
         await under_way.follow(portion, flight)
         return True
 
-    async def _read(self, *wanted: *Wanted) -> Portion:
-        return await self._reading.run(_portion, self._replay_id, *wanted)
+    async def _read(self, after_item: int, without: tuple[str, ...], most: int) -> Portion:
+        read = partial(portions.portion, self._replay_id, after_item, without, most)
+        return await self._reading.run(connecting.on_kept, read)
 
     async def send_portion(self, portion: Portion) -> Results:
         """Send, and write down what came of it."""

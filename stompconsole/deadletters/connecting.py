@@ -6,9 +6,14 @@ to store two hundred rows. Where a pool keeps connections nothing is kept here: 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from typing import ParamSpec, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, Error, close_old_connections, connections
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def make_ready() -> None:
@@ -23,12 +28,19 @@ def make_ready() -> None:
         database.close()
 
 
+def on_kept(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call it with a connection that is ready."""
+    make_ready()
+    return function(*args, **kwargs)
+
+
 def give_back() -> None:
     """Nothing more for a while."""
     close_old_connections()
 
 
 def close() -> None:
-    """Nothing more at all."""
-    with suppress(Error):
-        connections[DEFAULT_DB_ALIAS].close()
+    """Nothing more at all in this thread."""
+    for connection in connections.all(initialized_only=True):
+        with suppress(Error):
+            connection.close()

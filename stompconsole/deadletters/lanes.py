@@ -11,11 +11,10 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import Error, connections
+from stompconsole.deadletters import connecting
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,7 +45,7 @@ class Lane:
             _carry_out(*job)
             # Else the last call, and all it holds, would live as long as the lane waits.
             del job
-        _close_connections()
+        connecting.close()
 
 
 def _carry_out(future: Future[Any], call: Callable[[], Any]) -> None:
@@ -55,13 +54,7 @@ def _carry_out(future: Future[Any], call: Callable[[], Any]) -> None:
     try:
         result = call()
     except BaseException as error:  # noqa: BLE001 - whoever awaits the call gets it
-        _close_connections()
+        connecting.close()
         future.set_exception(error)
     else:
         future.set_result(result)
-
-
-def _close_connections() -> None:
-    for connection in connections.all(initialized_only=True):
-        with suppress(Error):
-            connection.close()
