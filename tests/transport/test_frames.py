@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from stomp.utils import parse_frame
 
 from stompconsole.errors import ConfigurationError
 from stompconsole.transport import frames
+from stompconsole.transport.frames import Frame
 
 text = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=40)
 
@@ -17,6 +18,33 @@ text = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["C
 def test_what_is_encoded_is_read_back_by_stomp_py_as_it_was(headers: dict[str, str], body: bytes) -> None:
     parsed = parse_frame(frames.encode("SEND", headers, body)[:-1])
     assert (parsed.cmd, parsed.headers, parsed.body) == ("SEND", headers, body)
+
+
+line = st.text(st.sampled_from(["a", "b", ":", "\\", "n", "c", "r", "t", "é", " "]), max_size=12)
+raw_line = st.one_of(
+    line.map(str.encode), st.sampled_from([b"", b"a:1\r", b"\xff:\xfe", b"\\n:\\\\", b"a:\\\\n", b":x", b"a:b:c"])
+)
+
+
+@given(
+    command=st.sampled_from([b"MESSAGE", b"", b"\nRECEIPT", b"\r\nERROR"]),
+    lines=st.lists(raw_line, max_size=6),
+    body=raw_line,
+)
+@example(command=b"", lines=[], body=b"")
+def test_what_is_read_is_what_stomp_py_reads(command: bytes, lines: list[bytes], body: bytes) -> None:
+    raw = b"\n".join([command, *lines, b"", body])
+    parsed, ours = parse_frame(raw), frames.parse(raw)
+    if parsed is None:
+        assert ours is None
+    else:
+        assert ours == Frame(parsed.cmd, parsed.headers, parsed.body)
+        assert list(ours.headers) == list(parsed.headers)
+
+
+@given(headers=st.dictionaries(text.filter(bool), text, max_size=6), body=st.binary(max_size=200))
+def test_what_is_encoded_is_read_back_as_it_was(headers: dict[str, str], body: bytes) -> None:
+    assert frames.parse(frames.encode("SEND", headers, body)[:-1]) == Frame("SEND", headers, body)
 
 
 def test_a_frame_reads_as_the_specification_draws_it() -> None:

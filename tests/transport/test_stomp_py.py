@@ -26,6 +26,15 @@ def test_its_io_loop_reads_through_receive_and_hands_frames_to_process_frame() -
     assert "while self.running" in source
 
 
+def test_its_io_loop_has_frames_read_by_a_method_that_a_subclass_can_replace() -> None:
+    source = inspect.getsource(transport.BaseTransport)
+    assert "self.__read_frames()" in source
+    assert "for frame in frames" in inspect.getsource(transport.BaseTransport._BaseTransport__read_frames)
+    assert list(inspect.signature(transport.BaseTransport._BaseTransport__read).parameters) == ["self"]
+    assert "self.__is_eol(frame)" in source
+    assert transport.HEARTBEAT_FRAME.cmd == "heartbeat"
+
+
 def test_a_new_transport_has_the_attributes_we_set_when_connecting() -> None:
     fresh = transport.Transport([("127.0.0.1", 1)])
     assert (fresh.socket, fresh.blocking, fresh.sel, fresh.send_queue, fresh.running) == (None, True, None, None, False)
