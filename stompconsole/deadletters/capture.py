@@ -8,7 +8,9 @@ stored stays there too, and the subscription says why; the others of its batch g
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from django.db import DataError, Error, IntegrityError, NotSupportedError
 from django.utils import timezone
@@ -18,9 +20,14 @@ from stompconsole.brokers import Dialect
 from stompconsole.deadletters import connecting, storing
 from stompconsole.deadletters.captured import Captured, captured, consumer_of
 from stompconsole.deadletters.holding import Holder, without_body
+from stompconsole.deadletters.locks import one_writer
 from stompconsole.deadletters.sealing import Redactors
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.errors import WorkFailed
+
+_TURN = threading.Lock()
+"""Held while a batch is stored where the database has one writer: who finds it busy sleeps, for long perhaps, while our
+own threads can take turns at once."""
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +141,8 @@ class CaptureWork:
         ]
 
     def _store(self, messages: Sequence[Captured]) -> None:
-        storing.store(messages, self._consumer_id, self._consumer_name)
+        with _TURN if one_writer() else nullcontext():
+            storing.store(messages, self._consumer_id, self._consumer_name)
 
 
 def capture_work(

@@ -81,19 +81,19 @@ def captured(
     ours = envelope.read(headers)
     origin = _destination(ours.origin if ours else "") or _destination(dialect.origin(headers))
     failed_at = storable.moment(ours.failed_at, now) if ours else now
-    foreign = _foreign_id(headers, destination, origin, dialect)
+    dead_letter_id, failure_id = _ids(headers, destination, origin, dialect)
     hidden = redactor.hide(storable.headers(headers), body)
     death = unquoted(_death(ours) if ours else _death_by_broker(hidden.headers, dialect), hidden.quotes)
     message_id = storable.text((ours.message_id if ours else "") or headers.get("message-id", ""), 500)
     return Captured(
-        dead_letter_id=_uuid(headers.get(envelope.DEAD_LETTER_ID)) or foreign,
-        failure_id=_uuid(ours.failure_id if ours else "") or uuid.uuid5(foreign, "failure"),
+        dead_letter_id=dead_letter_id,
+        failure_id=failure_id,
         replay_id=replay_id(headers.get(envelope.REPLAY_ID, "")),
         consumer=consumer_of(headers),
         origin=origin,
         destination=storable.text(destination, 500),
         message_id=message_id,
-        headers=unquoted_headers(hidden.headers, hidden.quotes),
+        headers=_stored(unquoted_headers(hidden.headers, hidden.quotes), ours),
         body=hidden.body,
         body_size=len(body),
         parts=hidden.parts,
@@ -136,6 +136,13 @@ def unquoted_headers(headers: Mapping[str, str], quotes: Quotes) -> dict[str, st
     return {name: quotes.taken_out_of(value) if name in why else value for name, value in headers.items()}
 
 
+def _stored(headers: dict[str, str], ours: Envelope | None) -> dict[str, str]:
+    """Less the traceback, often larger than all else of the message: it has columns of its own."""
+    if ours is not None:
+        headers.pop(envelope.TRACEBACK, None)
+    return headers
+
+
 def replay_id(text: str) -> int | None:
     """The replay a header names; None for none and for nonsense."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
@@ -164,6 +171,15 @@ def _death_by_broker(headers: Mapping[str, str], dialect: Dialect) -> Death:
         worker="",
         attempts=0,
     )
+
+
+def _ids(headers: Mapping[str, str], destination: str, origin: str, dialect: Dialect) -> tuple[uuid.UUID, uuid.UUID]:
+    """The ids of a dead letter and of its failure: those it got when it died, else such as it gets each time."""
+    dead_letter_id, failure_id = _uuid(headers.get(envelope.DEAD_LETTER_ID)), _uuid(headers.get(envelope.FAILURE_ID))
+    if dead_letter_id is not None and failure_id is not None:
+        return dead_letter_id, failure_id
+    foreign = _foreign_id(headers, destination, origin, dialect)
+    return dead_letter_id or foreign, uuid.uuid5(foreign, "failure")
 
 
 def _foreign_id(headers: Mapping[str, str], destination: str, origin: str, dialect: Dialect) -> uuid.UUID:

@@ -95,10 +95,13 @@ def failed(deaths: Iterable[tuple[int, datetime]]) -> None:
     for group_id, at in deaths:
         last[group_id] = max(at, last.get(group_id, at))
     rows = FailureGroup.objects.filter(pk__in=last)
-    for pk, known in lock_and_read(rows, "last_failed_at"):
-        # Only where it is older: a group that fails a thousand times a second is written once a batch at most.
-        if known < last[pk]:
-            FailureGroup.objects.filter(pk=pk).update(last_failed_at=last[pk])
+    # Only where it is older: a group that fails a thousand times a second is written once a batch at most.
+    later = [
+        FailureGroup(pk=pk, last_failed_at=last[pk])
+        for pk, known in lock_and_read(rows, "last_failed_at")
+        if known < last[pk]
+    ]
+    FailureGroup.objects.bulk_update(later, ["last_failed_at"], batch_size=ROWS_AT_ONCE)
 
 
 def day_of(at: datetime) -> date:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import orjson
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -76,8 +77,7 @@ def _converter(field: models.Field[Any, Any], database: BaseDatabaseWrapper) -> 
     """How values of a field are given to the database; None for as they are."""
     kind = _kind(field)
     if isinstance(kind, models.JSONField):
-        # As text: both databases read it themselves. None is NULL, as everywhere in rows.
-        return lambda value: None if value is None else json.dumps(value)
+        return _json
     if isinstance(kind, models.CharField) and kind.choices:
         # A member of an enum is not what it stands for to every driver.
         return lambda value: None if value is None else str(value)
@@ -88,6 +88,17 @@ def _converter(field: models.Field[Any, Any], database: BaseDatabaseWrapper) -> 
         return kind.get_db_prep_save(value, database)
 
     return lru_cache(_TIMES_KEPT)(prepared) if isinstance(kind, models.DateField) else prepared
+
+
+def _json(value: Any) -> str | None:
+    """As text: both databases read it themselves. None is NULL, as everywhere in rows."""
+    if value is None:
+        return None
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        # It has a number of more than 64 bits, or more levels than orjson goes down.
+        return json.dumps(value)
 
 
 def _kind(field: models.Field[Any, Any]) -> models.Field[Any, Any]:

@@ -118,22 +118,29 @@ def _words_of(parts: Parts) -> Iterator[str]:
 class Redactors:
     """What hides parts of the dead letters of one queue: the rules of its consumer, and of the one a message names.
 
-    ``broker_id`` is the broker of the queue's consumer; None if that is deleted.
+    For one batch: what it has read stays so. ``broker_id`` is the broker of the queue's consumer; None if that is
+    deleted.
     """
 
     def __init__(self, consumer_id: int | None, names: Collection[str]) -> None:
         rows = {each.name: each for each in Consumer.objects.filter(Q(pk=consumer_id) | Q(name__in=names))}
         self._own = next((row for row in rows.values() if row.pk == consumer_id), None)
         self._rows = rows
+        self._found: dict[str, Redactor] = {}
+        self._stored: dict[str, bool] = {}
         self.broker_id = self._own.broker_id if self._own is not None else None
 
     def of(self, name: str) -> Redactor:
         """The redactor for a message that names this consumer. Raises WrongRuleError."""
-        return redactor(*(row.redact.splitlines() for row in self._concerned(name)))
+        if name not in self._found:
+            self._found[name] = redactor(*(row.redact.splitlines() for row in self._concerned(name)))
+        return self._found[name]
 
     def stores_body(self, name: str) -> bool:
         """Whether the body of a message that names this consumer may be stored."""
-        return settings_now().store_bodies and all(row.store_body for row in self._concerned(name))
+        if name not in self._stored:
+            self._stored[name] = settings_now().store_bodies and all(row.store_body for row in self._concerned(name))
+        return self._stored[name]
 
     def _concerned(self, name: str) -> list[Consumer]:
         return [row for row in (self._own, self._rows.get(name)) if row is not None]

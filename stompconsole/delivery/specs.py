@@ -236,9 +236,14 @@ class SubscriptionSpec:
 CONSUME_BATCH = 50
 """Messages a handler thread takes at once: enough to share the cost of a wake-up, few enough to share the work."""
 
-CAPTURE_PREFETCH = 1_000
+CAPTURE_THREADS = 2
+"""One reads a batch while the other waits for the database to store its own."""
+
 CAPTURE_BATCH = 400
 """Rows of one transaction when dead letters are captured."""
+
+CAPTURE_PREFETCH = 1_200
+"""What both threads have in hand, and the next batch on its way: else the broker waits for ACKs, and they for it."""
 
 
 def consume_spec(consumer: ConsumerSpec) -> SubscriptionSpec:
@@ -268,7 +273,7 @@ def capture_spec(consumer: ConsumerSpec) -> SubscriptionSpec:
         broker=consumer.broker,
         destination=consumer.dead_letters,
         ack_mode=AckMode.CLIENT_INDIVIDUAL,
-        threads=1,
+        threads=CAPTURE_THREADS,
         prefetch=CAPTURE_PREFETCH,
         batch=CAPTURE_BATCH,
     )

@@ -51,7 +51,9 @@ class DeadLetter(models.Model):
     message_id = models.CharField(max_length=500, blank=True)
     correlation_id = models.CharField(max_length=255, blank=True)
     content_type = models.CharField(max_length=255, blank=True)
-    headers = models.JSONField(default=dict, help_text="All headers it was captured with, ours included.")
+    headers = models.JSONField(
+        default=dict, help_text="The headers it was captured with, ours included but for the traceback."
+    )
     body = models.BinaryField()
     body_size = models.PositiveBigIntegerField()
     search_text = models.TextField(blank=True, help_text="Start of the body as text, for searching.")

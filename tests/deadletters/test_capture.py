@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
 from django.db import connection, models
 from django.test.utils import CaptureQueriesContext
 
+from stompconsole.deadletters import storing
 from stompconsole.deadletters.captured import BY_THE_BROKER
+from stompconsole.deadletters.locks import one_writer
 from stompconsole.deadletters.storable import SEPARATOR
 from stompconsole.delivery import envelope
 from stompconsole.errors import WorkFailed
-from stompconsole.models import Consumer, DeadLetter, DeadLetterState, Failure
+from stompconsole.models import Consumer, DeadLetter, DeadLetterState, Failure, FailureGroup
 from tests.deadletters.making import ACTIVEMQ, DLQ, RABBITMQ, Captures, died, make_consumer, make_dead_letters, ours
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -53,6 +57,55 @@ def test_a_batch_takes_few_queries_however_large(consumer: Consumer) -> None:
         captures.give(*[(died(), b"x") for _ in range(20)])
     assert DeadLetter.objects.count() == 22
     assert len(many) <= len(few) + 4, "rows are inserted in bulk"
+
+
+def test_many_groups_that_fail_once_more_take_no_more_queries_than_one(consumer: Consumer) -> None:
+    captures = Captures(consumer)
+    kinds = [f"orders.errors.E{letter}" for letter in "abcdefghijkl"]
+    at = datetime(2026, 1, 1, 13, 0, tzinfo=UTC)
+    captures.give(*[(died(error_type=kind), b"x") for kind in kinds])
+    with CaptureQueriesContext(connection) as one:
+        captures.give((died(error_type=kinds[0], failed_at=at), b"x"))
+    with CaptureQueriesContext(connection) as all_of_them:
+        captures.give(*[(died(error_type=kind, failed_at=at), b"x") for kind in kinds[1:]])
+    assert len(all_of_them) == len(one)
+    assert {*FailureGroup.objects.values_list("last_failed_at", flat=True)} == {at}
+
+
+def test_the_traceback_of_ours_is_kept_in_its_column_and_not_among_the_headers_again(consumer: Consumer) -> None:
+    foreign = {"message-id": "m-2", envelope.TRACEBACK: "of somebody else"}
+    Captures(consumer).give((died(traceback="Traceback …"), b"x"), (foreign, b"x"))
+    kept = {row.traceback: row.headers.get(envelope.TRACEBACK) for row in DeadLetter.objects.all()}
+    assert kept == {"Traceback …": None, "": "of somebody else"}
+
+
+def test_two_threads_take_turns_where_the_database_has_one_writer(
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not one_writer():
+        pytest.skip("this database lets several write at once")
+    both = threading.Barrier(2)
+    together: list[int] = []
+
+    def store(*_: object) -> None:
+        with suppress(threading.BrokenBarrierError):
+            together.append(both.wait(timeout=0.3))
+
+    monkeypatch.setattr(storing, "store", store)
+    captures = [Captures(consumer), Captures(consumer)]
+    threads = [threading.Thread(target=_give_one, args=(each,)) for each in captures]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert together == [], "one found the database busy and would have slept"
+
+
+def _give_one(captures: Captures) -> None:
+    try:
+        captures.give((died(), b"x"))
+    finally:
+        captures.work.close()
 
 
 def test_a_dead_letter_of_ours_that_is_delivered_again_stays_one_row(consumer: Consumer) -> None:
@@ -187,6 +240,30 @@ def test_any_body_is_kept_byte_by_byte(consumer: Consumer, body: bytes) -> None:
 def test_escaped_characters_of_a_json_body_are_found_as_themselves(consumer: Consumer) -> None:
     Captures(consumer).give((died(), rb'{"name": "M\u00fcller \ud83d\ude00 \ud800 \u0000"}'))
     assert "Müller 😀" in DeadLetter.objects.get().search_text
+
+
+@pytest.mark.parametrize(
+    ("body", "document"),
+    [
+        (b'{"n": 123456789012345678901234567890}', {"n": 123456789012345678901234567890}),
+        (b'{"n": 1.5e300, "t": true, "e": null}', {"n": 1.5e300, "t": True, "e": None}),
+        ('{"name": "Müller"}'.encode(), {"name": "Müller"}),
+        (rb'{"name": "M\u00fcller"}', {"name": "Müller"}),
+        ('["\N{GRINNING FACE}"]'.encode("utf-16"), ["\N{GRINNING FACE}"]),
+        (b'{"n": NaN}', None),
+        (b'{"n": 1e999}', None),
+        ('{"ü": -Infinity}'.encode(), None),
+        (rb'{"name": "a\u0000b"}', None),
+        (rb'{"name": "\ud800"}', None),
+        (b'{"n": 1} and more', None),
+        (b"null", None),
+    ],
+)
+def test_a_json_body_can_be_searched_by_path_unless_a_column_can_t_hold_it(
+    consumer: Consumer, body: bytes, document: object
+) -> None:
+    Captures(consumer).give((died(), body))
+    assert DeadLetter.objects.get().document == document
 
 
 def test_headers_of_any_kind_are_kept(consumer: Consumer) -> None:
