@@ -147,7 +147,7 @@ class Run:
 
         async def landed(portion: Portion, results: Results) -> None:
             await behind.end()
-            behind.begin(results, portion.unsendable)
+            await behind.begin(results, portion.unsendable)
             if new_trouble := portion.trouble | results.trouble:
                 trouble.update(new_trouble)
                 # One queue that is full blocks its broker's sender: next time those behind it have their turn.

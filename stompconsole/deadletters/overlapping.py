@@ -56,11 +56,13 @@ class WriteBehind:
         self._write = write
         self._writing: asyncio.Future[bool] | None = None
 
-    def begin(self, results: Results, unsendable: Unsendable) -> None:
+    async def begin(self, results: Results, unsendable: Unsendable) -> None:
         """Begin to write this; what came before must be written. Not the portion itself: it has bodies."""
         if self._writing is not None:
             raise RuntimeError("the portion before is not written down yet")
         self._writing = asyncio.ensure_future(self._write(results, unsendable))
+        # It begins now: handing over the next portion holds the loop for long, and is what it is to go on beside.
+        await asyncio.sleep(0)
 
     async def end(self) -> None:
         """Until nothing is left to be written: as long as ``write`` tries."""

@@ -34,7 +34,10 @@ class Frame:
 
 def escape(text: str) -> str:
     """A header name or value as it goes on the wire (STOMP 1.2, Value Encoding)."""
-    return text.translate(_ESCAPES)
+    if ":" in text or "\n" in text or "\\" in text or "\r" in text:
+        return text.translate(_ESCAPES)
+    # Nearly all there is, at an eighth of the cost.
+    return text
 
 
 def unescape(text: str) -> str:

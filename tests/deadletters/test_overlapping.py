@@ -89,12 +89,12 @@ def test_what_came_of_a_portion_is_written_while_something_else_goes_on() -> Non
     async def both() -> list[Results]:
         written = Written()
         behind = WriteBehind(written.write)
-        behind.begin(one, {})
+        await behind.begin(one, {})
         await asyncio.sleep(0)
         assert written.results == [], "it waits for the database, and nobody for it"
         written.may.set()
         await behind.end()
-        behind.begin(two, {})
+        await behind.begin(two, {})
         await behind.end()
         await behind.end()
         return written.results
@@ -102,13 +102,23 @@ def test_what_came_of_a_portion_is_written_while_something_else_goes_on() -> Non
     assert [id(each) for each in asyncio.run(both())] == [id(one), id(two)]
 
 
+def test_writing_has_begun_before_something_else_holds_the_loop() -> None:
+    async def begun() -> list[Results]:
+        written = Written()
+        written.may.set()
+        await WriteBehind(written.write).begin(Results(), {})
+        return [*written.results]
+
+    assert len(asyncio.run(begun())) == 1
+
+
 def test_no_more_than_one_portion_is_ever_to_be_written() -> None:
     async def too_many() -> None:
         written = Written()
         behind = WriteBehind(written.write)
-        behind.begin(Results(), {})
+        await behind.begin(Results(), {})
         with pytest.raises(RuntimeError, match="not written down yet"):
-            behind.begin(Results(), {})
+            await behind.begin(Results(), {})
         written.may.set()
         await behind.end()
 
@@ -119,7 +129,7 @@ def test_a_run_that_is_cancelled_leaves_nothing_unwritten() -> None:
     async def cancelled() -> list[Results]:
         written = Written()
         behind = WriteBehind(written.write)
-        behind.begin(Results(), {})
+        await behind.begin(Results(), {})
         waiting = asyncio.ensure_future(behind.end())
         await asyncio.sleep(0)
         waiting.cancel()
