@@ -55,6 +55,7 @@ class Action(enum.StrEnum):
     RETRIES_CANCELLED = "retries cancelled"
     RETRIES_RESTORED = "retries scheduled anew"
     DISCARDED = "dead letters discarded"
+    DISCARD_STOPPED = "discard stopped"
     PURGED = "dead letters purged"
     EDITED = "dead letter edited"
     IMPORTED = "dead letters imported"

@@ -21,7 +21,7 @@ from stompconsole.audit import Action
 from stompconsole.conf import settings_now
 from stompconsole.deadletters import freezing, storable, transitions
 from stompconsole.deadletters.acting import AUDITED_IDS, By, chosen_ids, grown, record
-from stompconsole.deadletters.by_portions import by_the_portion, ids_of
+from stompconsole.deadletters.by_portions import began, by_the_portion, slice_of
 from stompconsole.deadletters.filters import Filters, Group, Preview, preview, preview_of
 from stompconsole.deadletters.plans import PLAIN, Plan
 from stompconsole.models import DeadLetter, DeadLetterState, Replay
@@ -41,6 +41,7 @@ __all__ = [
     "preview_of",
     "replay_matching",
     "replay_selected",
+    "stop_discarding",
     "undo_discard",
     "undo_discard_of",
     "undo_possible_since",
@@ -59,11 +60,13 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discarded:
-    """What became of a wish to discard. ``at`` names the act: its undo takes it."""
+    """What became of a wish to discard, or to undo that. ``at`` names the act: its undo takes it, and so does what goes
+    on with it when some are ``left``."""
 
     at: datetime
     count: int = 0
     skipped: int = 0
+    left: int = 0
     refusal: str = ""
 
 
@@ -153,22 +156,38 @@ def discard_matching(
     actor_name: str = "",
     reason: str = "",
     remote_address: str | None = None,
+    going_on: datetime | None = None,
+    most: int | None = None,
 ) -> Discarded:
-    """Discard all that match: exactly what the preview of ``as_of`` counted, less what has gone since."""
+    """Discard all that match: exactly what the preview of ``as_of`` counted, less what has gone since.
+
+    ``most`` of them, if that is given; then with ``going_on``, which is the ``at`` of what came before, until none are
+    ``left``. All of it is one act, in the audit once.
+    """
     by = By(actor=actor, reason=storable.text(reason), remote_address=remote_address, actor_name=actor_name)
     now = timezone.now()
-    ids = ids_of(filters.frozen(as_of))
-    if len(ids) > expected_count:
-        return Discarded(at=now, refusal=grown(expected_count, len(ids)))
-    data = {"at": now.isoformat(), "filters": asdict(filters), "as_of": as_of.isoformat()}
-    count = by_the_portion(
-        ids,
-        lambda rows: transitions.discard(rows.filter(state_at__lte=as_of), now),
-        lambda many: record(Action.DISCARDED, f"{many} {filters.describe()}", by, data, consumer=filters.consumer),
-    )
-    if not count:
-        return Discarded(at=now, skipped=expected_count, refusal=_NONE_LEFT)
-    return Discarded(at=now, count=count, skipped=expected_count - count)
+    at = began(going_on, now) if going_on is None or going_on >= as_of else now
+    ids, left = slice_of(filters.frozen(as_of), most)
+    if len(ids) + left > expected_count:
+        return Discarded(at=at, refusal=grown(expected_count, len(ids) + left))
+    data = {"at": at.isoformat(), "filters": asdict(filters), "as_of": as_of.isoformat()}
+
+    def tell(many: int) -> None:
+        if at == now:
+            record(Action.DISCARDED, f"{many} {filters.describe()}", by, data, consumer=filters.consumer)
+
+    count = by_the_portion(ids, lambda rows: transitions.discard(rows.filter(state_at__lte=as_of), at), tell, left)
+    if not count and not left:
+        return Discarded(at=at, skipped=expected_count, refusal=_NONE_LEFT)
+    return Discarded(at=at, count=count, skipped=expected_count - count - left, left=left)
+
+
+def stop_discarding(at: datetime, *, of: int, actor: User | None, remote_address: str | None = None) -> int:
+    """Go no further with the act ``at``, which was to discard ``of``; returns how many it has discarded."""
+    count = DeadLetter.objects.filter(state=DeadLetterState.DISCARDED, state_at=at).count()
+    by = By(actor=actor, remote_address=remote_address)
+    record(Action.DISCARD_STOPPED, f"{count} of {of} dead letters were", by, {"began": at.isoformat()})
+    return count
 
 
 @transaction.atomic
@@ -183,18 +202,30 @@ def undo_discard(ids: Iterable[uuid.UUID], *, actor: User | None, remote_address
     return Discarded(at=now, count=count, skipped=len(wanted) - count, refusal="" if count else _TOO_LATE)
 
 
-def undo_discard_of(at: datetime, *, actor: User | None, remote_address: str | None = None) -> Discarded:
-    """Undo one act of discarding, named by its ``Discarded.at``."""
+def undo_discard_of(
+    at: datetime,
+    *,
+    actor: User | None,
+    remote_address: str | None = None,
+    going_on: datetime | None = None,
+    most: int | None = None,
+) -> Discarded:
+    """Undo one act of discarding, named by its ``Discarded.at``; some at a time as in ``discard_matching``."""
     by = By(actor=actor, remote_address=remote_address)
     now = timezone.now()
+    began_at = began(going_on, now)
     since = undo_possible_since(now)
-    ids = ids_of(DeadLetter.objects.filter(state=DeadLetterState.DISCARDED, state_at=at, state_at__gte=since))
+    discarded = DeadLetter.objects.filter(state=DeadLetterState.DISCARDED, state_at=at, state_at__gte=since)
+    ids, left = slice_of(discarded, most)
+
+    def tell(many: int) -> None:
+        if began_at == now:
+            _record_undone(many, now, by)
+
     count = by_the_portion(
-        ids,
-        lambda rows: transitions.undo_discard(rows.filter(state_at=at), since, now),
-        lambda many: _record_undone(many, now, by),
+        ids, lambda rows: transitions.undo_discard(rows.filter(state_at=at), since, began_at), tell, left
     )
-    return Discarded(at=now, count=count, refusal="" if count else _TOO_LATE)
+    return Discarded(at=began_at, count=count, left=left, refusal="" if count else _TOO_LATE)
 
 
 def undo_possible_since(now: datetime) -> datetime:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+from django.http.response import HttpResponseBase
 from django.test import Client
 from django.utils import timezone
 
+from stompconsole.deadletters import by_portions
 from stompconsole.models import AuditEntry, DeadLetter
 from tests.dashboard import rows
 from tests.dashboard.reading import elements, text
@@ -51,6 +54,82 @@ def test_all_that_match_are_discarded_only_after_their_number_was_confirmed(clie
     response = client.post(DISCARD, {**form, "reason": "tests"}, follow=True)
     assert "2 dead letters discarded." in text(response)
     assert states() == ["discarded", "discarded", "dead"]
+
+
+def fields_of(page: HttpResponseBase) -> dict[str, str]:
+    """The hidden fields of the form on a page."""
+    # The first of a name: another form of every page follows.
+    found = reversed(elements(page, "input", type="hidden"))
+    return {field["name"]: field["value"] for field in found if field["name"] != "csrfmiddlewaretoken"}
+
+
+@pytest.fixture
+def slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two at a time."""
+    monkeypatch.setattr(by_portions, "SLICE", 2)
+
+
+@pytest.mark.usefixtures("slices")
+def test_very_many_are_discarded_slice_by_slice_on_a_page_that_shows_how_far_it_is(client: Client) -> None:
+    for _ in range(5):
+        rows.make_letter(rows.make_consumer())
+    form = {"scope": "matching", "as_of": timezone.now().isoformat(), "count": "5", "reason": "a <b>test</b>"}
+    page = client.post(DISCARD, {**form, "next": "/console/dead-letters/?state=all"})
+    assert "2 of 5 discarded" in text(page)
+    assert elements(page, "div", role="progressbar")[0]["aria-valuenow"] == "2"
+    [form_of_page] = elements(page, "form", **{"hx-trigger": "load"})
+    assert (form_of_page["hx-post"], form_of_page["hx-select"]) == (DISCARD, "#going-on"), "it goes on by itself"
+    page = client.post(DISCARD, fields_of(page))
+    assert "4 of 5 discarded" in text(page)
+    page = client.post(DISCARD, fields_of(page), headers={"HX-Request": "true"})
+    assert (page.status_code, page.headers["HX-Redirect"]) == (204, "/console/dead-letters/?state=all")
+    page = client.get("/console/dead-letters/?state=all")
+    assert "5 dead letters discarded." in text(page)
+    assert [entry.detail for entry in AuditEntry.objects.all()] == ["a <b>test</b>"]
+
+    [act] = elements(page, "input", name="at")
+    page = client.post(UNDO, {"at": act["value"], "next": "/console/dead-letters/"})
+    assert "2 of 5 brought back" in text(page)
+    page = client.post(UNDO, fields_of(page))
+    assert "4 of 5 brought back" in text(page)
+    page = client.post(UNDO, fields_of(page), follow=True)
+    assert "5 dead letters brought back." in text(page)
+    assert states() == ["dead"] * 5
+
+
+@pytest.mark.usefixtures("slices")
+def test_a_large_discard_can_be_stopped_and_what_it_did_be_undone(client: Client) -> None:
+    for _ in range(5):
+        rows.make_letter(rows.make_consumer())
+    form = {"scope": "matching", "as_of": timezone.now().isoformat(), "count": "5", "next": "/console/dead-letters/"}
+    page = client.post(DISCARD, {**fields_of(client.post(DISCARD, form)), "stop": "1"}, follow=True)
+    assert "Stopped: 2 dead letters discarded, the others left as they were." in text(page)
+    assert sorted(states()) == ["dead"] * 3 + ["discarded"] * 2
+    [act] = elements(page, "input", name="at")
+    assert "2 dead letters brought back." in text(client.post(UNDO, {"at": act["value"]}, follow=True))
+
+
+@pytest.mark.usefixtures("slices")
+def test_bringing_back_very_many_can_be_stopped_too(client: Client) -> None:
+    at = timezone.now()
+    for _ in range(3):
+        rows.make_letter(None, state="discarded", state_at=at)
+    page = client.post(UNDO, {"at": at.isoformat(), "next": "/console/dead-letters/"})
+    page = client.post(UNDO, {**fields_of(page), "stop": "1"}, follow=True)
+    assert "Stopped: 2 dead letters brought back, the others stay discarded." in text(page)
+    assert sorted(states()) == ["dead", "dead", "discarded"]
+
+
+@pytest.mark.usefixtures("slices")
+@pytest.mark.parametrize(
+    "bad", [{"going_on": "nope"}, {"done": "-1"}, {"done": "9" * 20}, {"going_on": "", "stop": "1"}]
+)
+def test_a_form_that_says_nonsense_of_what_was_done_begins_anew(client: Client, bad: dict[str, str]) -> None:
+    for _ in range(2):
+        rows.make_letter(rows.make_consumer())
+    form = {"scope": "matching", "as_of": timezone.now().isoformat(), "count": "2", "done": "1"}
+    claimed = {"going_on": timezone.now().isoformat(), **bad}
+    assert "2 dead letters discarded." in text(client.post(DISCARD, {**form, **claimed}, follow=True))
 
 
 def test_more_than_was_counted_is_never_discarded(client: Client) -> None:

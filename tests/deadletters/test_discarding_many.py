@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -97,15 +97,73 @@ def test_more_than_were_counted_are_left_alone() -> None:
 
 
 def test_what_went_meanwhile_is_left_out(monkeypatch: pytest.MonkeyPatch, rows: list[DeadLetter]) -> None:
-    whole = selection.ids_of
+    whole = selection.slice_of
 
-    def late(found: QuerySet[DeadLetter]) -> object:
-        ids = whole(found)
+    def late(found: QuerySet[DeadLetter], most: int | None) -> object:
+        ids = whole(found, most)
         # Another one replays it, it dies again, after what was chosen was counted.
         DeadLetter.objects.filter(pk=rows[3].pk).update(state_at=timezone.now() + timedelta(seconds=1))
         return ids
 
-    monkeypatch.setattr(selection, "ids_of", late)
+    monkeypatch.setattr(selection, "slice_of", late)
     done = discard()
     assert (done.count, done.skipped) == (9, 1)
     assert DeadLetter.objects.get(state=DeadLetterState.DEAD).pk == rows[3].pk
+
+
+def slices(as_of: datetime, most: int = 3) -> list[Discarded]:
+    """All of it, slice by slice."""
+    found: list[Discarded] = []
+    while not found or found[-1].left:
+        found.append(
+            selection.discard_matching(
+                Filters(),
+                as_of=as_of,
+                expected_count=10 - sum(each.count for each in found),
+                actor=None,
+                going_on=found[-1].at if found else None,
+                most=most,
+            )
+        )
+    return found
+
+
+def test_slices_are_one_act_with_one_entry_and_one_undo() -> None:
+    found = slices(timezone.now())
+    assert [(each.count, each.left, each.skipped) for each in found] == [(3, 7, 0), (3, 4, 0), (3, 1, 0), (1, 0, 0)]
+    assert len({each.at for each in found}) == 1
+    assert audited(Action.DISCARDED) == ["10 dead letters"]
+    undone = [selection.undo_discard_of(found[0].at, actor=None, most=6)]
+    undone.append(selection.undo_discard_of(found[0].at, actor=None, most=6, going_on=undone[0].at))
+    assert [(each.count, each.left) for each in undone] == [(6, 4), (4, 0)]
+    assert audited(Action.DISCARD_UNDONE) == ["10 dead letters"]
+    assert count_of(DeadLetterState.DEAD) == 10
+
+
+def test_what_dies_between_two_slices_is_not_part_of_it(rows: list[DeadLetter]) -> None:
+    as_of = timezone.now()
+    first = selection.discard_matching(Filters(), as_of=as_of, expected_count=10, actor=None, most=5)
+    make_dead_letters(rows[0].consumer, 2)
+    rest = selection.discard_matching(Filters(), as_of=as_of, expected_count=5, actor=None, going_on=first.at)
+    assert (rest.count, rest.left) == (5, 0)
+    assert count_of(DeadLetterState.DEAD) == 2
+
+
+def test_an_act_that_is_stopped_says_so_and_keeps_its_undo() -> None:
+    done = selection.discard_matching(Filters(), as_of=timezone.now(), expected_count=10, actor=None, most=4)
+    assert selection.stop_discarding(done.at, of=10, actor=None) == 4
+    assert audited(Action.DISCARD_STOPPED) == ["4 of 10 dead letters were"]
+    assert selection.undo_discard_of(done.at, actor=None).count == 4
+
+
+@pytest.mark.parametrize("off_s", [-7 * 3600, 60])
+def test_an_act_that_can_t_have_begun_then_is_a_new_one(off_s: int) -> None:
+    now = timezone.now()
+    claimed = now + timedelta(seconds=off_s)
+    done = selection.discard_matching(
+        Filters(), as_of=now - timedelta(hours=9), expected_count=10, actor=None, going_on=claimed
+    )
+    assert done.refusal, "nothing has been dead for so long"
+    done = selection.discard_matching(Filters(), as_of=now, expected_count=10, actor=None, going_on=claimed)
+    assert done.at >= now
+    assert audited(Action.DISCARDED) == ["10 dead letters"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -10,21 +13,26 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from stompconsole.conf import settings_now
-from stompconsole.dashboard import formats, shell
-from stompconsole.dashboard.access import DISCARD, Operator, console_view, operator
+from stompconsole.dashboard import formats, going_on, shell
+from stompconsole.dashboard.access import DISCARD, console_view, operator
 from stompconsole.dashboard.choice import Choice, Confirmed
 from stompconsole.dashboard.formdata import moment_from, reason_in
+from stompconsole.dashboard.going_on import SoFar, Words
 from stompconsole.dashboard.links import back
 from stompconsole.dashboard.tabs import list_query
+from stompconsole.deadletters import by_portions
 from stompconsole.deadletters.selection import (
     Discarded,
     discard_matching,
     discard_selected,
+    stop_discarding,
     undo_discard,
     undo_discard_of,
 )
 
 LIST = "stompconsole:dead-letters"
+DISCARDING = Words(doing="Discarding", done="discarded")
+UNDOING = Words(doing="Bringing back", done="brought back")
 
 
 @require_POST
@@ -45,21 +53,42 @@ def discard(request: HttpRequest) -> HttpResponse:
             "kept": formats.long_span(settings_now().discard_after_s),
         }
         return shell.page(request, "discard_plan.html", context, section="dead-letters")
-    _tell(request, _discarded(choice, confirmed, operator(request), reason_in(request.POST)))
-    return redirect(back(request, reverse(LIST)))
-
-
-def _discarded(choice: Choice, confirmed: Confirmed | None, by: Operator, reason: str) -> Discarded:
+    by, reason = operator(request), reason_in(request.POST)
     if confirmed is None or not choice.matching:
-        return discard_selected(choice.ids, actor=by.user, reason=reason, remote_address=by.remote_address)
-    return discard_matching(
+        done = discard_selected(choice.ids, actor=by.user, reason=reason, remote_address=by.remote_address)
+        _tell(request, done)
+        return redirect(back(request, reverse(LIST)))
+    return _discard_some(request, choice, confirmed)
+
+
+def _discard_some(request: HttpRequest, choice: Choice, confirmed: Confirmed) -> HttpResponse:
+    """One slice of all that match."""
+    so_far, by, to = SoFar.from_query(request.POST), operator(request), back(request, reverse(LIST))
+    if so_far.stop and so_far.at is not None:
+        count = stop_discarding(so_far.at, of=confirmed.count, actor=by.user, remote_address=by.remote_address)
+        _tell_stopped(request, so_far.at, count)
+        return going_on.leave(request, to)
+    done = discard_matching(
         choice.filters,
         as_of=confirmed.as_of,
-        expected_count=confirmed.count,
+        expected_count=max(0, confirmed.count - so_far.done),
         actor=by.user,
-        reason=reason,
+        reason=reason_in(request.POST),
         remote_address=by.remote_address,
+        going_on=so_far.at,
+        most=by_portions.SLICE,
     )
+    if done.left and not done.refusal:
+        return going_on.page(request, DISCARDING, at=done.at, done=so_far.done + done.count, left=done.left)
+    # What is refused in the end was done by others: the slices before stay.
+    refusal = "" if so_far.done else done.refusal
+    _tell(request, replace(done, count=so_far.done + done.count, refusal=refusal))
+    return going_on.leave(request, to)
+
+
+def _tell_stopped(request: HttpRequest, at: datetime, count: int) -> None:
+    text = f"Stopped: {formats.plural(count, 'dead letter')} discarded, the others left as they were."
+    messages.success(request, text, extra_tags=f"{shell.UNDO_TAG}{at.isoformat()}")
 
 
 def _tell(request: HttpRequest, done: Discarded) -> None:
@@ -74,15 +103,22 @@ def _tell(request: HttpRequest, done: Discarded) -> None:
 @require_POST
 @console_view(DISCARD)
 def undo(request: HttpRequest) -> HttpResponse:
-    """Bring back what one act discarded (``at``), or what was selected."""
-    by = operator(request)
+    """Bring back what one act discarded (``at``), or what was selected; very many slice by slice."""
+    by, so_far, to = operator(request), SoFar.from_query(request.POST), back(request, reverse(LIST))
     at = moment_from(request.POST.get("at", ""))
-    if at is not None:
-        done = undo_discard_of(at, actor=by.user, remote_address=by.remote_address)
-    else:
+    if at is None:
         done = undo_discard(Choice.from_query(request.POST).ids, actor=by.user, remote_address=by.remote_address)
-    if done.refusal:
+    elif so_far.stop:
+        done = Discarded(at=at)
+    else:
+        done = undo_discard_of(
+            at, actor=by.user, remote_address=by.remote_address, going_on=so_far.at, most=by_portions.SLICE
+        )
+        if done.left and not done.refusal:
+            return going_on.page(request, UNDOING, at=done.at, done=so_far.done + done.count, left=done.left)
+    if done.refusal and not so_far.done:
         messages.warning(request, done.refusal)
     else:
-        messages.success(request, f"{formats.plural(done.count, 'dead letter')} brought back.")
-    return redirect(back(request, reverse(LIST)))
+        text = f"{formats.plural(so_far.done + done.count, 'dead letter')} brought back"
+        messages.success(request, f"Stopped: {text}, the others stay discarded." if so_far.stop else f"{text}.")
+    return going_on.leave(request, to)
