@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import path, re_path
 
 from stompconsole.dashboard.views import (
     audit,
@@ -13,6 +13,7 @@ from stompconsole.dashboard.views import (
     discarding,
     editing,
     groups,
+    nowhere,
     overview,
     probes,
     replays,
@@ -67,4 +68,5 @@ urlpatterns = [
     path("metrics", probes.metrics, name="metrics"),
     path("healthz", probes.healthz, name="healthz"),
     path("readyz", probes.readyz, name="readyz"),
+    re_path(nowhere.PATTERN, nowhere.nowhere, name="nowhere"),
 ]

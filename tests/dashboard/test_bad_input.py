@@ -262,7 +262,34 @@ def test_filter_values_that_do_not_parse(client: Client, query: str) -> None:
     ],
 )
 def test_an_id_that_is_none(client: Client, path: str) -> None:
-    assert client.get(f"/console/{path}").status_code == 404
+    page = client.get(f"/console/{path}")
+    assert page.status_code == 404
+    assert elements(page, "nav"), "it is said in the console, from where one can go on"
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("dead-letters/nope/", "“nope” is no id of a dead letter: that is a UUID, such as"),
+        ("groups/-1/", "“-1” is no id of a failure group: that is a number, such as 17."),
+        ("replays/1e3/", "“1e3” is no id of a replay"),
+        ("trials/%3Cscript%3E/", "“<script>” is no id of a trial"),
+        ("consumers/a b/", "“a b” is no id of a consumer: that is its name, of letters"),
+        ("dead-letters/nope/body/", "There is no page “dead-letters/nope/body/” in the console."),
+        (f"groups/{'x' * 5000}/", "xx…” is no id of a failure group"),
+    ],
+)
+def test_an_id_of_another_kind_is_told_with_what_is_allowed(client: Client, path: str, words: str) -> None:
+    page = client.get(f"/console/{path}")
+    assert page.status_code == 404
+    assert words in text(page)
+    assert "<script>" not in html(page).partition("<main")[2]
+
+
+def test_an_address_without_its_slash_is_found_all_the_same(client: Client) -> None:
+    assert client.get("/console/replays").status_code == 301
+    assert client.get("/console/replays/nope").status_code == 301
+    assert Client().get("/console/replays/nope/").headers["Location"].startswith("/admin/login/")
 
 
 def planned(client: Client, letter: DeadLetter) -> None:
