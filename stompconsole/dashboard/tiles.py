@@ -157,7 +157,7 @@ def _dead(live: Live) -> Tile:
         name="dead",
         label="Dead letters",
         value=formats.number(dead.total),
-        note=f"+{dead.last_hour:,} in the last hour · {dead.newest_error}" if dead.total else "none",
+        note=f"+{dead.last_hour:,} in 1 h · {dead.newest_error}" if dead.total else "none",
         tone="bad" if dead.last_hour else "warn" if dead.total else "",
         href=reverse("stompconsole:dead-letters"),
     )
@@ -184,7 +184,7 @@ def _workers(live: Live) -> Tile:
         label="Workers",
         value=formats.number(len(alive)),
         unit=f"of {len(live.workers):,}",
-        note=f"last heart-beat {formats.ago(beat, live.now)}" if beat else "none has been started",
+        note=f"last heard {formats.ago(beat, live.now)}" if beat else "none has been started",
         tone="" if len(alive) == len(live.workers) > 0 else "warn",
         href=reverse("stompconsole:workers"),
     )

@@ -64,6 +64,11 @@ class Site:
         endpoint = Endpoint(host="127.0.0.1", port=self.broker_port)
         send(BrokerSpec(name="site", endpoints=(endpoint,)), queue, bodies, **{"content-type": "application/json"})
 
+    def fill(self, count: int) -> None:
+        """Dead letters in the database, as the benchmark makes them: 85 of a hundred are dead."""
+        made = f"from bench.django_setup import set_up; set_up(); from bench.letters import fill; fill({count})"
+        assert self._keep(processes.start([sys.executable, "-c", made], env=self._environment)).wait(60) == 0
+
     def close(self) -> None:
         for process in self._processes:
             process.kill()

@@ -200,3 +200,20 @@ def test_dead_letters_are_found_read_replayed_and_discarded(page: Page, site: Si
     page.goto("/console/audit/")
     expect(page.locator("main")).to_contain_text("replay")
     photograph(page, "audit")
+
+
+def test_a_large_discard_goes_on_by_itself_and_its_undo_can_be_stopped(
+    page: Page, site: Site, photograph: Photograph
+) -> None:
+    site.fill(24_000)
+    page.goto("/console/dead-letters/")
+    page.locator("[data-pick-all]").check()
+    page.get_by_role("button", name="Discard").first.click()
+    page.get_by_role("button", name="Discard 20,400 messages").click()
+    expect(page.locator("#going-on")).to_contain_text("10,000 of 20,400 discarded", timeout=30_000)
+    photograph(page, "discarding")
+    expect(page.locator("#toasts")).to_contain_text("20,400 dead letters discarded.", timeout=60_000)
+
+    page.locator("#toasts").get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Stop here").click(timeout=30_000)
+    expect(page.locator("#toasts")).to_contain_text("brought back, the others stay discarded", timeout=30_000)

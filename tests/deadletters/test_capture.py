@@ -253,7 +253,7 @@ def test_escaped_characters_of_a_json_body_are_found_as_themselves(consumer: Con
     ("body", "document"),
     [
         (b'{"n": 123456789012345678901234567890}', {"n": 123456789012345678901234567890}),
-        (b'{"n": 1.5e300, "t": true, "e": null}', {"n": 1.5e300, "t": True, "e": None}),
+        (b'{"n": 2.5e-3, "t": true, "e": null}', {"n": 0.0025, "t": True, "e": None}),
         ('{"name": "Müller"}'.encode(), {"name": "Müller"}),
         (rb'{"name": "M\u00fcller"}', {"name": "Müller"}),
         ('["\N{GRINNING FACE}"]'.encode("utf-16"), ["\N{GRINNING FACE}"]),
