@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from django.db.models import QuerySet
 from django.http import QueryDict
 
-from stompconsole.dashboard.formdata import moment_from, texts
+from stompconsole.dashboard.formdata import count_from, moment_from, texts
 from stompconsole.deadletters.filters import frozen_of
 from stompconsole.deadletters.selection import Filters, Preview, preview, preview_of
 from stompconsole.models import DeadLetter, DeadLetterState
@@ -73,11 +73,8 @@ class Confirmed:
     @classmethod
     def from_query(cls, query: QueryDict) -> Confirmed | None:
         """From the form of the confirm page; None when it does not come from one."""
-        as_of = moment_from(query.get("as_of", ""))
-        count = query.get("count", "")
-        if as_of is None or not count.isdecimal() or len(count) > 12:
-            return None
-        return cls(as_of=as_of, count=int(count))
+        as_of, count = moment_from(query.get("as_of", "")), count_from(query.get("count", ""))
+        return cls(as_of=as_of, count=count) if as_of is not None and count is not None else None
 
 
 def _uuid(text: str) -> uuid.UUID | None:

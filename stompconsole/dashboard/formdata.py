@@ -9,6 +9,8 @@ from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_aware
 
 MAX_REASON = 200
+MAX_DIGITS = 12
+"""Of a count."""
 
 
 def texts(query: QueryDict) -> dict[str, str]:
@@ -28,6 +30,11 @@ def moment_from(text: str) -> datetime | None:
     except ValueError:
         return None
     return found if found is not None and is_aware(found) else None
+
+
+def count_from(text: str) -> int | None:
+    """A count in digits; None for anything else."""
+    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None
 
 
 def reason_in(form: QueryDict) -> str:

@@ -5,7 +5,6 @@ What has been done travels in its form, beside what was asked for. Whoever leave
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,9 +12,8 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 
 from stompconsole.dashboard import drawing, shell
-from stompconsole.dashboard.formdata import moment_from
+from stompconsole.dashboard.formdata import count_from, moment_from
 
-MAX_DIGITS = 12
 _OWN = frozenset({"going_on", "done", "stop", "csrfmiddlewaretoken"})
 
 
@@ -30,10 +28,8 @@ class SoFar:
     @classmethod
     def from_query(cls, form: QueryDict) -> SoFar:
         """From the form of the page; of one that begins from any other."""
-        at, done = moment_from(form.get("going_on", "")), form.get("done", "")
-        if at is None or not done.isdecimal() or len(done) > MAX_DIGITS:
-            return cls()
-        return cls(at=at, done=int(done), stop="stop" in form)
+        at, done = moment_from(form.get("going_on", "")), count_from(form.get("done", ""))
+        return cls(at=at, done=done, stop="stop" in form) if at is not None and done is not None else cls()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +43,9 @@ class Words:
 def page(request: HttpRequest, words: Words, *, at: datetime, done: int, left: int) -> HttpResponse:
     """How far it is; asks for the next slice by itself, or by a button where there is no script."""
     kept = [(name, value) for name, values in request.POST.lists() if name not in _OWN for value in values]
-    fields: Mapping[str, object] = {"going_on": at.isoformat(), "done": done}
     context = {
         "words": words,
-        "fields": [*kept, *fields.items()],
+        "fields": [*kept, ("going_on", at.isoformat()), ("done", str(done))],
         "done": done,
         "total": done + left,
         "bar": drawing.split_bar([("sent", done)], done + left),

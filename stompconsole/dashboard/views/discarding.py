@@ -53,10 +53,9 @@ def discard(request: HttpRequest) -> HttpResponse:
             "kept": formats.long_span(settings_now().discard_after_s),
         }
         return shell.page(request, "discard_plan.html", context, section="dead-letters")
-    by, reason = operator(request), reason_in(request.POST)
     if confirmed is None or not choice.matching:
-        done = discard_selected(choice.ids, actor=by.user, reason=reason, remote_address=by.remote_address)
-        _tell(request, done)
+        by, reason = operator(request), reason_in(request.POST)
+        _tell(request, discard_selected(choice.ids, actor=by.user, reason=reason, remote_address=by.remote_address))
         return redirect(back(request, reverse(LIST)))
     return _discard_some(request, choice, confirmed)
 
@@ -66,7 +65,8 @@ def _discard_some(request: HttpRequest, choice: Choice, confirmed: Confirmed) ->
     so_far, by, to = SoFar.from_query(request.POST), operator(request), back(request, reverse(LIST))
     if so_far.stop and so_far.at is not None:
         count = stop_discarding(so_far.at, of=confirmed.count, actor=by.user, remote_address=by.remote_address)
-        _tell_stopped(request, so_far.at, count)
+        stopped = f"Stopped: {formats.plural(count, 'dead letter')} discarded, the others left as they were."
+        _tell_with_undo(request, stopped, so_far.at)
         return going_on.leave(request, to)
     done = discard_matching(
         choice.filters,
@@ -86,18 +86,16 @@ def _discard_some(request: HttpRequest, choice: Choice, confirmed: Confirmed) ->
     return going_on.leave(request, to)
 
 
-def _tell_stopped(request: HttpRequest, at: datetime, count: int) -> None:
-    text = f"Stopped: {formats.plural(count, 'dead letter')} discarded, the others left as they were."
-    messages.success(request, text, extra_tags=f"{shell.UNDO_TAG}{at.isoformat()}")
-
-
 def _tell(request: HttpRequest, done: Discarded) -> None:
     if done.refusal:
         messages.error(request, done.refusal)
         return
     left_out = f" {formats.plural(done.skipped, 'message')} left out: not dead any more." if done.skipped else ""
-    text = f"{formats.plural(done.count, 'dead letter')} discarded.{left_out}"
-    messages.success(request, text, extra_tags=f"{shell.UNDO_TAG}{done.at.isoformat()}")
+    _tell_with_undo(request, f"{formats.plural(done.count, 'dead letter')} discarded.{left_out}", done.at)
+
+
+def _tell_with_undo(request: HttpRequest, text: str, at: datetime) -> None:
+    messages.success(request, text, extra_tags=f"{shell.UNDO_TAG}{at.isoformat()}")
 
 
 @require_POST
