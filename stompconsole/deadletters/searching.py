@@ -27,6 +27,7 @@ SCANS_TEXT = (
     "Text is searched row by row here, which takes long among many: there is no index for it."
     " It is made by: manage.py deadletters index"
 )
+SCANS_HEADER = "There is no index for that header: it is searched row by row, which takes long among many."
 NO_BODIES = 'Bodies are not stored (STOMPCONSOLE["STORE_BODIES"]): body: and json: find none captured since.'
 TERMS = ("header", "json", "error", "body", "id", "attempts", "replayed")
 HELP = "words, or terms: header:name=value, json:order.id=4711, error:…, body:…, id:…, attempts:>=3, replayed:yes"
@@ -58,10 +59,13 @@ def problems(text: str) -> tuple[str, ...]:
 
 def told_of(text: str) -> tuple[str, ...]:
     """What is to be known of how a search goes here, a sentence each."""
-    names = {term.name for term in parse(text)}
+    terms = parse(text)
+    names = {term.name for term in terms}
+    by_header = any(_names_unindexed(term) for term in terms) and _indexes_json(DeadLetter.objects.all())
     by_text = names & {"words", "error", "body"} and postgres.scans_text(connections[DeadLetter.objects.db])
     in_bodies = names & {"body", "json"} and not settings_now().store_bodies
-    return (*((SCANS_TEXT,) if by_text else ()), *((NO_BODIES,) if in_bodies else ()))
+    told = {SCANS_TEXT: by_text, SCANS_HEADER: by_header, NO_BODIES: in_bodies}
+    return tuple(sentence for sentence, holds in told.items() if holds)
 
 
 def search(rows: QuerySet[DeadLetter], text: str) -> QuerySet[DeadLetter]:
@@ -150,7 +154,10 @@ def _with_header(rows: QuerySet[DeadLetter], term: str, alias: str) -> QuerySet[
     rows = rows.alias(**{alias: KeyTransform(name, "headers")})
     if not given:
         return rows.filter(**{f"{alias}__isnull": False})
-    return rows.filter(_indexed(rows, "headers", [name], value), **{alias: value})
+    if name not in postgres.UNINDEXED_HEADERS:
+        rows = rows.alias(searched_headers=postgres.SearchedHeaders("headers"))
+        rows = rows.filter(_indexed(rows, "searched_headers", [name], value))
+    return rows.filter(**{alias: value})
 
 
 def _with_path(rows: QuerySet[DeadLetter], term: str, alias: str) -> QuerySet[DeadLetter]:
@@ -169,11 +176,19 @@ def _with_path(rows: QuerySet[DeadLetter], term: str, alias: str) -> QuerySet[De
 
 def _indexed(rows: QuerySet[DeadLetter], field: str, path: Sequence[str], value: Any) -> Q:
     """The same once more, as an index of PostgreSQL knows it; it has no word for a place in a list."""
-    if not connections[rows.db].features.supports_json_field_contains or any(step.isdigit() for step in path):
+    if not _indexes_json(rows) or any(step.isdigit() for step in path):
         return Q()
     for step in reversed(path):
         value = {step: value}
     return Q(**{f"{field}__contains": value})
+
+
+def _indexes_json(rows: QuerySet[DeadLetter]) -> bool:
+    return bool(connections[rows.db].features.supports_json_field_contains)
+
+
+def _names_unindexed(term: Term) -> bool:
+    return term.name == "header" and term.value.partition("=")[0] in postgres.UNINDEXED_HEADERS
 
 
 def _meanings(text: str) -> Iterator[Any]:

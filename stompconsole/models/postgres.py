@@ -9,14 +9,35 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 TEXT_INDEX = "stompconsole_deadletter_text"
 EXTENSION = "CREATE EXTENSION pg_trgm"
 
-_JSON = {"stompconsole_deadletter_headers": "headers", "stompconsole_deadletter_document": "document"}
+UNINDEXED_HEADERS = (
+    *("ack", "subscription", "content-length"),
+    *(
+        f"stompconsole-{name}"
+        for name in (
+            *("attempts", "consumer", "dead-letter-id", "due-at", "error-message", "error-type", "failed-at"),
+            *("failure-id", "first-failed-at", "handler", "held-at", "held-copy", "held-pass", "message-id", "origin"),
+            *("replay-id", "retry-step", "sent-back", "traceback", "worker"),
+        )
+    ),
+)
+"""Headers that no index of PostgreSQL holds: of ours each says what a column says, and those of a delivery nobody looks
+for. They are most of what a dead letter carries, and are written anew whenever it changes. Others need a migration."""
+
+_SEARCHED_HEADERS = f"(headers - '{{{','.join(UNINDEXED_HEADERS)}}}'::text[])"
+_WHOLE_HEADERS = "stompconsole_deadletter_headers"
+"""The index that held them all."""
+
+_JSON = {
+    "stompconsole_deadletter_searched_headers": _SEARCHED_HEADERS,
+    "stompconsole_deadletter_document": "document",
+}
 _CREATE = "CREATE INDEX {how} IF NOT EXISTS {name} ON stompconsole_deadletter USING gin ({what})"
 # As Django asks for ``icontains``.
 _TEXT = "UPPER(search_text) gin_trgm_ops"
@@ -55,27 +76,45 @@ def create_search_indexes(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
             cursor.execute(_CREATE.format(how="", name=TEXT_INDEX, what=_TEXT))
 
 
+class SearchedHeaders(models.Func):
+    """The headers of a dead letter as their index has them: a condition on anything else does not find it."""
+
+    template = _SEARCHED_HEADERS.replace("(headers", "(%(expressions)s")
+    output_field = models.JSONField()
+
+
+def narrow_header_index(apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
+    """Have the index of headers hold only what is searched by it. As long as it is made nobody captures."""
+    create_search_indexes(apps, editor)
+    _execute(editor, f"DROP INDEX IF EXISTS {_WHOLE_HEADERS}")
+
+
+def widen_header_index(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
+    """Take that back."""
+    _execute(editor, _CREATE.format(how="", name=_WHOLE_HEADERS, what="headers jsonb_path_ops"))
+
+
 def drop_search_indexes(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
     """Take them back; the extension may be somebody else's and stays."""
-    if editor.connection.vendor == "postgresql":
-        with editor.connection.cursor() as cursor:
-            for name in (*_JSON, TEXT_INDEX):
-                cursor.execute(f"DROP INDEX IF EXISTS {name}")
+    for name in (*_JSON, TEXT_INDEX):
+        _execute(editor, f"DROP INDEX IF EXISTS {name}")
 
 
 def guard_audit(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
     """From now on the database itself refuses to change or delete an entry of the audit."""
-    if editor.connection.vendor == "postgresql":
-        with editor.connection.cursor() as cursor:
-            cursor.execute(_GUARD)
+    _execute(editor, _GUARD)
 
 
 def unguard_audit(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
     """Take that back."""
+    _execute(editor, "DROP TRIGGER IF EXISTS stompconsole_audit_stays ON stompconsole_auditentry")
+    _execute(editor, "DROP FUNCTION IF EXISTS stompconsole_audit_stays()")
+
+
+def _execute(editor: BaseDatabaseSchemaEditor, statement: str) -> None:
     if editor.connection.vendor == "postgresql":
         with editor.connection.cursor() as cursor:
-            cursor.execute("DROP TRIGGER IF EXISTS stompconsole_audit_stays ON stompconsole_auditentry")
-            cursor.execute("DROP FUNCTION IF EXISTS stompconsole_audit_stays()")
+            cursor.execute(statement)
 
 
 def scans_text(connection: BaseDatabaseWrapper) -> bool:

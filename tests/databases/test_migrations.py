@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import psycopg
+
 from tests.support.databases import migrate, postgres_database
 from tests.support.servers import TestServer
 
@@ -12,3 +14,18 @@ def test_migrations_go_forth_and_back_and_forth(postgres: TestServer) -> None:
         assert "Unapplying stompconsole.0001_initial" in migrate(url, "stompconsole", "zero")
         assert "Applying stompconsole.0001_initial" in migrate(url)
         migrate(url, "--check")
+
+
+def test_the_index_of_all_headers_makes_way_for_that_of_searched_ones_and_comes_back(postgres: TestServer) -> None:
+    whole, searched = "stompconsole_deadletter_headers", "stompconsole_deadletter_searched_headers"
+    with postgres_database(postgres) as url, psycopg.connect(url, autocommit=True) as session:
+
+        def indexes() -> set[str]:
+            return {name for (name,) in session.execute("SELECT indexname FROM pg_indexes")} & {whole, searched}
+
+        migrate(url)
+        assert indexes() == {searched}
+        migrate(url, "stompconsole", "0006")
+        assert indexes() >= {whole}
+        migrate(url)
+        assert indexes() == {searched}

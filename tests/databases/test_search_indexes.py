@@ -13,7 +13,9 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from stompconsole import audit, checks
 from stompconsole.conf import Settings
+from stompconsole.deadletters import searching
 from stompconsole.deadletters.filters import Filters
+from stompconsole.delivery import envelope
 from stompconsole.models import AuditEntry, postgres
 from stompconsole.worker import housekeeping
 from stompconsole.worker.registry import Registry
@@ -23,7 +25,7 @@ from tests.support import databases
 from tests.support.servers import TestServer
 
 TERMS = [
-    ("header:tenant=7", "stompconsole_deadletter_headers"),
+    ("header:tenant=7", "stompconsole_deadletter_searched_headers"),
     ("json:order.id=7", "stompconsole_deadletter_document"),
     ("json:order.sku=A-7", "stompconsole_deadletter_document"),
     ("some-words", postgres.TEXT_INDEX),
@@ -50,11 +52,28 @@ def test_each_term_is_answered_by_its_index(term: str, index: str) -> None:
     assert index in rows.order_by().explain()
 
 
+@pytest.mark.usefixtures("postgres_rows")
+def test_a_header_without_an_index_is_found_and_it_is_said_that_it_takes_long() -> None:
+    client = Client()
+    client.force_login(make_user("view_console"))
+    make_dead_letters(make_consumer(), 1, headers={envelope.WORKER: "web-1:7", "tenant": "blue"})
+    term = f"header:{envelope.WORKER}=web-1:7"
+    assert Filters(text=term).queryset().count() == 1
+    assert not Filters(text=f"{term}0").queryset().exists()
+    assert searching.SCANS_HEADER in client.get(f"/console/dead-letters/?text={term}").content.decode()
+    assert "row by row" not in client.get("/console/dead-letters/?text=header:tenant=blue").content.decode()
+
+
+def test_no_header_of_ours_is_in_the_index() -> None:
+    ours = {value for value in vars(envelope).values() if isinstance(value, str) and value.startswith(envelope.PREFIX)}
+    assert ours - {envelope.PREFIX} == {name for name in postgres.UNINDEXED_HEADERS if name.startswith(envelope.PREFIX)}
+
+
 def pending_pages() -> int:
     """Pages of the index of headers that wait to be merged: each search reads them all."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE EXTENSION IF NOT EXISTS pgstattuple")
-        cursor.execute("SELECT pending_pages FROM pgstatginindex('stompconsole_deadletter_headers')")
+        cursor.execute("SELECT pending_pages FROM pgstatginindex('stompconsole_deadletter_searched_headers')")
         return int(cursor.fetchone()[0])
 
 
