@@ -63,13 +63,14 @@ def _write(replay_id: int, results: Results, skipped: Collection[tuple[uuid.UUID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What one worker carries its replays out with. Portions are read on a thread of their own: on the one that all
-    else shares the next one would wait until what came of the one before is written down."""
+    """What one worker carries its replays out with. Portions are read on a thread of their own, and what came of them
+    is written down on another: on the one that all else shares each would wait for the other, and sending for both."""
 
     worker_id: uuid.UUID
     worker_name: str
     senders: Senders
     reading: Lane
+    writing: Lane
 
 
 class Run:
@@ -80,6 +81,7 @@ class Run:
         self._worker_id = means.worker_id
         self._worker_name = means.worker_name
         self._reading = means.reading
+        self._writing = means.writing
         self._stop = stop
         self._resender = Resender(replay_id, means.senders, stop)
         self._held_replaying = HeldReplaying(replay_id, means.senders)
@@ -99,8 +101,12 @@ class Run:
     @property
     def may_send(self) -> bool:
         """Whether it is running, and this worker's."""
-        held = self._state is ReplayState.RUNNING and time.monotonic() < self._held_until
-        return held and not self._stop.is_set()
+        return self._state is ReplayState.RUNNING and self._is_held and not self._stop.is_set()
+
+    @property
+    def _is_held(self) -> bool:
+        """Whether no other worker can have it."""
+        return self._state is not None and time.monotonic() < self._held_until
 
     async def carry_out(self) -> None:
         """Until it is done, cancelled, paused or stopped, the lease is lost or the worker stops."""
@@ -172,9 +178,10 @@ class Run:
                     # As many as there may be: so it will be next time.
                     ahead.begin(after_item, tuple(trouble), most)
                 self._held |= portion.held
-                # Two portions in doubt at most: what came of the one before the last is written down by now.
-                await behind.end()
                 await self._begin(portion)
+                # Two portions in doubt at most, when this one is sent: what came of the one before the last is written
+                # down by then.
+                await behind.end()
                 if not await self._sent_behind(portion, under_way):
                     await landed(portion, await self._resend(portion))
         finally:
@@ -214,7 +221,10 @@ class Run:
 
     async def _resend(self, portion: Portion) -> Results:
         # Once more: all that came before may have taken longer than the lease, and another worker be at it.
-        return await self._resender.send(portion.outgoing) if self.may_send else Results()
+        if self.may_send:
+            return await self._resender.send(portion.outgoing)
+        # It was paused meanwhile, say, or the worker is to stop: what is begun here is in doubt only if another has it.
+        return self._resender.not_sent(portion.outgoing) if self._is_held else Results()
 
     async def allowance(self) -> int:
         """How many may be sent now; 0 when none may, after a rest."""
@@ -260,7 +270,7 @@ class Run:
         tries = 0
         while results.sent or skipped or results.unsent or results.in_doubt:
             try:
-                await self._rows(_write, results, skipped)
+                await self._writing.run(connecting.on_kept, _write, self._replay_id, results, skipped)
             except Error as error:
                 tries += 1
                 logger.warning("replay %d: %d receipts can't be written: %s", self._replay_id, len(results.sent), error)

@@ -42,8 +42,14 @@ class ReplayEngine:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set; then finish what is in flight, give the leases back and return."""
-        reading = Lane("replay reader")
-        means = Means(worker_id=self._worker_id, worker_name=self._worker_name, senders=self._senders, reading=reading)
+        reading, writing = Lane("replay reader"), Lane("replay writer")
+        means = Means(
+            worker_id=self._worker_id,
+            worker_name=self._worker_name,
+            senders=self._senders,
+            reading=reading,
+            writing=writing,
+        )
         try:
             async with asyncio.TaskGroup() as group:
                 while not stop.is_set():
@@ -53,8 +59,10 @@ class ReplayEngine:
                     if not [track for track in Track if await self._began(track, group, means, stop)]:
                         await rest(pause_s, stop, self._wake)
         finally:
-            # Nobody needs what it may be reading yet, and a database that is away must not hold up the worker's end.
+            # Nobody needs what it may be reading yet; what was to be written is, or was given up. And a database that
+            # is away must not hold up the worker's end.
             reading.close(CLOSE_LIMIT_S)
+            writing.close(CLOSE_LIMIT_S)
 
     async def _gather(self) -> float:
         """Make replays of the retries that are due; how long to rest before the next look."""

@@ -116,6 +116,10 @@ class Resender:
         await asyncio.gather(*(self._send_to(broker, group, results) for broker, group in portions.items()))
         return self._complete(results, messages)
 
+    def not_sent(self, messages: Sequence[Outgoing]) -> Results:
+        """What is known of these when they are not sent after all."""
+        return self._complete(Results(), messages)
+
     async def hand_over(self, messages: Sequence[Outgoing]) -> Flight | None:
         """Send them and do not wait, so that a broker that takes long to confirm always has something in hand. To be
         settled. None, and nothing is sent, where as many at once have not gone well before."""

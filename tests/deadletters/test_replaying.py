@@ -16,6 +16,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from stompconsole.deadletters import controlling, portions, replay_rows, selection
+from stompconsole.deadletters.carrying import Run
 from stompconsole.deadletters.outcomes import Progress, progress, record_processed
 from stompconsole.deadletters.replay_rows import Orders
 from stompconsole.delivery import envelope
@@ -272,7 +273,39 @@ def test_the_next_portion_is_read_while_it_is_written_down_what_came_of_the_last
     replay = replay_of(make_dead_letters(consumer, 6))
     with running_engine():
         assert wait_done(replay).sent == 6
-    assert "replay reader lane" not in {thread.name for thread in threading.enumerate()}, "it ends with the engine"
+    lanes = {"replay reader lane", "replay writer lane"}
+    assert not lanes & {thread.name for thread in threading.enumerate()}, "they end with the engine"
+
+
+@pytest.mark.usefixtures("wire")
+def test_a_portion_that_is_begun_and_not_sent_since_the_replay_is_paused_is_not_in_doubt(
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portions, "PORTION", 2)
+    replay = replay_of(make_dead_letters(consumer, 6))
+    begun = replay.items.filter(begun_at__isnull=False)
+    record, obey, obeyed = replay_rows.record, Run.__dict__["_obey"], threading.Event()
+
+    def obeying(run: Run, orders: Orders) -> None:
+        obey(run, orders)
+        if orders.state is ReplayState.PAUSED:
+            obeyed.set()
+
+    def recorded(*given: Any) -> None:
+        if not obeyed.is_set():
+            until(lambda: begun.count() == 4, 10, "the next portion is begun while it is written down what came of one")
+            assert controlling.pause_replay(replay.pk, actor=None)
+            assert obeyed.wait(10)
+        record(*given)
+
+    monkeypatch.setattr(Run, "_obey", obeying)
+    monkeypatch.setattr(replay_rows, "record", recorded)
+    with running_engine():
+        until(lambda: state(replay) == ReplayState.PAUSED and begun.count() == 2, 20, "what is not sent is not begun")
+        assert progress(replay) == Progress(total=6, waiting=4, sent=2)
+        assert controlling.resume_replay(replay.pk, actor=None)
+        assert wait_done(replay).sent == 6
+    assert not replay.items.filter(doubtful=True).exists()
 
 
 @pytest.fixture
