@@ -25,6 +25,7 @@ from stompconsole.deadletters import connecting, doubts, freezing, portions, rep
 from stompconsole.deadletters.held_replaying import HeldReplaying
 from stompconsole.deadletters.judging import Course
 from stompconsole.deadletters.lanes import Lane
+from stompconsole.deadletters.locks import one_writer
 from stompconsole.deadletters.off_loop import rest
 from stompconsole.deadletters.overlapping import ReadAhead, UnderWay, Unsendable, WriteBehind
 from stompconsole.deadletters.pacing import Pace
@@ -217,7 +218,11 @@ class Run:
 
     async def _begin(self, portion: Portion) -> None:
         self._pace.spend(len(portion.outgoing))
-        await self._rows(replay_rows.begin, portion.outgoing)
+        if one_writer():
+            # It takes its turn on the lane: who finds such a database busy sleeps.
+            await self._write(replay_rows.begin, portion.outgoing)
+        else:
+            await self._rows(replay_rows.begin, portion.outgoing)
 
     async def _resend(self, portion: Portion) -> Results:
         # Once more: all that came before may have taken longer than the lease, and another worker be at it.
@@ -270,7 +275,7 @@ class Run:
         tries = 0
         while results.sent or skipped or results.unsent or results.in_doubt:
             try:
-                await self._writing.run(connecting.on_kept, _write, self._replay_id, results, skipped)
+                await self._write(_write, results, skipped)
             except Error as error:
                 tries += 1
                 logger.warning("replay %d: %d receipts can't be written: %s", self._replay_id, len(results.sent), error)
@@ -326,6 +331,9 @@ class Run:
         except Error as error:
             logger.warning("replay %d is left to its lease: %s", self._replay_id, error)
         await sync_to_async(connecting.give_back)()
+
+    async def _write(self, function: Callable[..., R], *args: Any) -> R:
+        return await self._writing.run(connecting.on_kept, function, self._replay_id, *args)
 
     async def _rows(self, function: Callable[..., R], *args: Any) -> R:
         return await _in_kept_database(function, self._replay_id, *args)

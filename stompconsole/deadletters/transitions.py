@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, F, QuerySet, Value, When
+from django.db.models import Case, Count, F, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
 from stompconsole.deadletters import tallies
@@ -51,11 +51,15 @@ def mark_sent(replay_id: int, dead_letter_ids: Collection[uuid.UUID], now: datet
 
     Returns how many became sent.
     """
-    cells = tallies.locked(by_id(dead_letter_ids))
-    waiting = _waiting_of(replay_id, dead_letter_ids)
-    replaying = those_in(cells, waiting.values(), DeadLetterState.REPLAYING)
-    turn_locked(replaying, DeadLetterState.SENT, now, replays=F("replays") + 1)
-    return _still_waiting(waiting).update(state=ReplayItemState.SENT, active=False, sent_at=now)
+    rows = by_id(dead_letter_ids)
+    lock(rows)
+    items = ReplayItem.objects.filter(dead_letter_id__among=dead_letter_ids, active=True)
+    # Nearly always all of them: then the rows are counted and changed by the database, and none is read.
+    if not _all_wait(replay_id, items, len(dead_letter_ids)):
+        waiting = _waiting_of(replay_id, dead_letter_ids)
+        rows, items = by_id(waiting.values()), _still_waiting(waiting)
+    turn(rows.filter(state=DeadLetterState.REPLAYING), DeadLetterState.SENT, now, replays=F("replays") + 1)
+    return items.update(state=ReplayItemState.SENT, active=False, sent_at=now)
 
 
 @transaction.atomic
@@ -117,6 +121,12 @@ def of_items(items: QuerySet[ReplayItem]) -> QuerySet[DeadLetter]:
     rare it may go through all items once for each dead letter.
     """
     return DeadLetter.objects.filter(pk__in=items.values("dead_letter_id"))
+
+
+def _all_wait(replay_id: int, items: QuerySet[ReplayItem], count: int) -> bool:
+    """Whether ``items`` are ``count`` of this replay that wait."""
+    found = items.order_by().values_list("replay_id", "state").annotate(count=Count("pk"))
+    return list(found) == [(replay_id, ReplayItemState.WAITING, count)]
 
 
 def _waiting_of(replay_id: int, dead_letter_ids: Collection[uuid.UUID]) -> dict[int, uuid.UUID]:

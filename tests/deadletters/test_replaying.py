@@ -284,7 +284,12 @@ def test_a_portion_that_is_begun_and_not_sent_since_the_replay_is_paused_is_not_
     monkeypatch.setattr(portions, "PORTION", 2)
     replay = replay_of(make_dead_letters(consumer, 6))
     begun = replay.items.filter(begun_at__isnull=False)
-    record, obey, obeyed = replay_rows.record, Run.__dict__["_obey"], threading.Event()
+    record, portion, obey = replay_rows.record, portions.portion, Run.__dict__["_obey"]
+    reads, obeyed = threading.Semaphore(0), threading.Event()
+
+    def read(*given: Any) -> portions.Portion:
+        reads.release()
+        return portion(*given)
 
     def obeying(run: Run, orders: Orders) -> None:
         obey(run, orders)
@@ -293,17 +298,20 @@ def test_a_portion_that_is_begun_and_not_sent_since_the_replay_is_paused_is_not_
 
     def recorded(*given: Any) -> None:
         if not obeyed.is_set():
-            until(lambda: begun.count() == 4, 10, "the next portion is begun while it is written down what came of one")
+            # The third is read when the second is about to be begun.
+            assert all(reads.acquire(timeout=10) for _ in range(3))
             assert controlling.pause_replay(replay.pk, actor=None)
             assert obeyed.wait(10)
         record(*given)
 
+    monkeypatch.setattr(portions, "portion", read)
     monkeypatch.setattr(Run, "_obey", obeying)
     monkeypatch.setattr(replay_rows, "record", recorded)
     with running_engine():
-        until(lambda: state(replay) == ReplayState.PAUSED and begun.count() == 2, 20, "what is not sent is not begun")
-        assert progress(replay) == Progress(total=6, waiting=4, sent=2)
-        assert controlling.resume_replay(replay.pk, actor=None)
+        until(lambda: progress(replay).sent == 2, 20, "it is written down what came of the first")
+    assert (progress(replay), begun.count()) == (Progress(total=6, waiting=4, sent=2), 2)
+    assert controlling.resume_replay(replay.pk, actor=None)
+    with running_engine():
         assert wait_done(replay).sent == 6
     assert not replay.items.filter(doubtful=True).exists()
 
