@@ -51,8 +51,8 @@ CASES = {
         Case(name="consume", variants=tuple(consume.VARIANTS), count=20_000, preload=preload),
         Case(name="publish", variants=tuple(publish.VARIANTS), count=1_000),
         Case(name="move", variants=tuple(move.VARIANTS), count=5_000, preload=preload, drain=drain),
-        Case(name="capture", variants=tuple(capture.VARIANTS), count=10_000, preload=dead.preload),
-        Case(name="replay", variants=tuple(replay.VARIANTS), count=10_000, drain=drain),
+        Case(name="capture", variants=tuple(capture.VARIANTS), count=20_000, preload=dead.preload),
+        Case(name="replay", variants=tuple(replay.VARIANTS), count=20_000, drain=drain),
     )
 }
 

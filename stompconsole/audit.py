@@ -53,6 +53,7 @@ class Action(enum.StrEnum):
     GROUP_CHANGED = "failure group changed"
     RETRIES_SENT = "retries sent now"
     RETRIES_CANCELLED = "retries cancelled"
+    RETRIES_CANCEL_STOPPED = "cancel of retries stopped"
     RETRIES_RESTORED = "retries scheduled anew"
     DISCARDED = "dead letters discarded"
     DISCARD_STOPPED = "discard stopped"

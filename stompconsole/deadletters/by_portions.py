@@ -23,9 +23,12 @@ LONGEST = timedelta(hours=6)
 """How long an act may go on, slice by slice."""
 
 
-def began(going_on: datetime | None, now: datetime) -> datetime:
-    """When an act began that goes on, which names it; now, for one that begins, or that can't have begun then."""
-    return going_on if going_on is not None and now - LONGEST < going_on <= now else now
+def began(going_on: datetime | None, now: datetime, since: datetime | None = None) -> datetime:
+    """When an act began that goes on, which names it; now, for one that begins, or that can't have begun then: too long
+    ago, or before ``since``, when what it acts on was counted."""
+    if going_on is None or not now - LONGEST < going_on <= now or (since is not None and going_on < since):
+        return now
+    return going_on
 
 
 def ids_of(rows: QuerySet[DeadLetter]) -> list[uuid.UUID]:

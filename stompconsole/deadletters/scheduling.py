@@ -20,7 +20,7 @@ from django.utils import timezone
 from stompconsole.audit import Action
 from stompconsole.deadletters import freezing, transitions
 from stompconsole.deadletters.acting import AUDITED_IDS, By, chosen_ids, grown, record
-from stompconsole.deadletters.by_portions import by_the_portion, ids_of
+from stompconsole.deadletters.by_portions import began, by_the_portion, ids_of, slice_of
 from stompconsole.deadletters.filters import Filters
 from stompconsole.models import DeadLetter, DeadLetterState, Replay
 
@@ -33,12 +33,13 @@ _TOO_LATE = "Nothing to undo: they were replayed or discarded in the meantime."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rescheduled:
-    """What became of a wish about retries. ``at`` names the act: the undo of a cancel takes it. With a ``refusal``
-    nothing was changed."""
+    """What became of a wish about retries. ``at`` names the act: the undo of a cancel takes it. ``left`` is how many
+    the next slice is to go on with. With a ``refusal`` nothing was changed."""
 
     at: datetime
     count: int = 0
     skipped: int = 0
+    left: int = 0
     replay: Replay | None = None
     refusal: str = ""
 
@@ -68,6 +69,12 @@ class Chosen:
             return [self.filters.frozen(self.as_of, DeadLetterState.SCHEDULED)]
         return freezing.scheduled_by_id(chosen_ids(self.ids))
 
+    def some(self, most: int | None) -> tuple[list[uuid.UUID], int]:
+        """The ids of the first of them, and how many there are beyond: of those that match, ``most`` if it is given."""
+        if self.filters is not None and self.as_of is not None:
+            return slice_of(self.filters.frozen(self.as_of, DeadLetterState.SCHEDULED), most)
+        return [pk for rows in self.rows() for pk in ids_of(rows)], 0
+
     def still(self, rows: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
         """Those of ``rows`` that are what was counted: not what was sent meanwhile, and waits for its next retry."""
         return rows if self.as_of is None else rows.filter(state_at__lte=self.as_of)
@@ -96,36 +103,71 @@ def send_now(
 
 
 def cancel(
-    chosen: Chosen, *, actor: User | None, actor_name: str = "", remote_address: str | None = None
+    chosen: Chosen,
+    *,
+    actor: User | None,
+    actor_name: str = "",
+    remote_address: str | None = None,
+    going_on: datetime | None = None,
+    most: int | None = None,
 ) -> Rescheduled:
-    """Have these not be tried again: they stay as dead letters. Can be undone until something is done with them."""
+    """Have these not be tried again: they stay as dead letters. Can be undone until something is done with them.
+
+    ``most`` of all that match, if that is given; then with ``going_on``, which is the ``at`` of what came before, until
+    none are ``left``. All of it is one act, in the audit once.
+    """
     now = timezone.now()
-    ids = [pk for rows in chosen.rows() for pk in ids_of(rows)]
-    if len(ids) > chosen.expected:
-        return _refused(chosen, now, len(ids))
+    at = began(going_on, now, since=chosen.as_of)
+    ids, left = chosen.some(most)
+    if len(ids) + left > chosen.expected:
+        return _refused(chosen, at, len(ids) + left)
     by = By(actor=actor, actor_name=actor_name, remote_address=remote_address)
-    data = {"at": now.isoformat(), **chosen.data()}
-    count = by_the_portion(
-        ids,
-        lambda rows: transitions.cancel_scheduled(chosen.still(rows), now),
-        lambda many: _record(Action.RETRIES_CANCELLED, many, chosen, by, data),
-    )
-    if not count:
-        return _refused(chosen, now, 0)
-    return Rescheduled(at=now, count=count, skipped=chosen.expected - count)
+    data = {"at": at.isoformat(), **chosen.data()}
+
+    def tell(many: int) -> None:
+        if at == now:
+            _record(Action.RETRIES_CANCELLED, many, chosen, by, data)
+
+    count = by_the_portion(ids, lambda rows: transitions.cancel_scheduled(chosen.still(rows), at), tell, left)
+    if not count and not left:
+        return _refused(chosen, at, 0)
+    return Rescheduled(at=at, count=count, skipped=chosen.expected - count - left, left=left)
 
 
-def undo_cancel(at: datetime, *, actor: User | None, remote_address: str | None = None) -> Rescheduled:
-    """Schedule anew what one act cancelled, named by its ``Rescheduled.at``; what was due meanwhile is sent at once."""
-    now = timezone.now()
+def stop_cancelling(at: datetime, *, of: int, actor: User | None, remote_address: str | None = None) -> int:
+    """Go no further with the act ``at``, which was to cancel ``of``; returns how many it has cancelled."""
+    count = _cancelled(at).count()
     by = By(actor=actor, remote_address=remote_address)
-    data = {"at": now.isoformat(), "of": at.isoformat()}
-    count = by_the_portion(
-        ids_of(DeadLetter.objects.filter(state=DeadLetterState.DEAD, state_at=at, due_at__isnull=False)),
-        lambda rows: transitions.undo_cancel(rows, at, now),
-        lambda many: record(Action.RETRIES_RESTORED, _retries(many), by, data),
-    )
-    return Rescheduled(at=now, count=count, refusal="" if count else _TOO_LATE)
+    record(Action.RETRIES_CANCEL_STOPPED, f"{count} of {_retries(of)} were", by, {"began": at.isoformat()})
+    return count
+
+
+def undo_cancel(
+    at: datetime,
+    *,
+    actor: User | None,
+    remote_address: str | None = None,
+    going_on: datetime | None = None,
+    most: int | None = None,
+) -> Rescheduled:
+    """Schedule anew what one act cancelled, named by its ``Rescheduled.at``; what was due meanwhile is sent at once.
+    Some at a time as in ``cancel``."""
+    now = timezone.now()
+    began_at = began(going_on, now)
+    by = By(actor=actor, remote_address=remote_address)
+    data = {"at": began_at.isoformat(), "of": at.isoformat()}
+    ids, left = slice_of(_cancelled(at), most)
+
+    def tell(many: int) -> None:
+        if began_at == now:
+            record(Action.RETRIES_RESTORED, _retries(many), by, data)
+
+    count = by_the_portion(ids, lambda rows: transitions.undo_cancel(rows, at, began_at), tell, left)
+    return Rescheduled(at=began_at, count=count, left=left, refusal="" if count else _TOO_LATE)
+
+
+def _cancelled(at: datetime) -> QuerySet[DeadLetter]:
+    return DeadLetter.objects.filter(state=DeadLetterState.DEAD, state_at=at, due_at__isnull=False)
 
 
 def _record(action: Action, count: int, chosen: Chosen, by: By, data: dict[str, Any]) -> None:

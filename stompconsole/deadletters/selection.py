@@ -166,7 +166,7 @@ def discard_matching(
     """
     by = By(actor=actor, reason=storable.text(reason), remote_address=remote_address, actor_name=actor_name)
     now = timezone.now()
-    at = began(going_on, now) if going_on is None or going_on >= as_of else now
+    at = began(going_on, now, since=as_of)
     ids, left = slice_of(filters.frozen(as_of), most)
     if len(ids) + left > expected_count:
         return Discarded(at=at, refusal=grown(expected_count, len(ids) + left))

@@ -51,3 +51,10 @@ def inside(response: HttpResponseBase, element: str) -> str:
     match = re.search(rf'<(\w+)[^>]*\bid="{re.escape(element)}"[^>]*>(.*?)</\1>', html(response), re.DOTALL)
     assert match is not None, f"no element {element}"
     return _words(match[2])
+
+
+def fields_of(page: HttpResponseBase) -> dict[str, str]:
+    """The hidden fields of the form on a page."""
+    # The first of a name: another form of every page follows.
+    found = reversed(elements(page, "input", type="hidden"))
+    return {field["name"]: field["value"] for field in found if field["name"] != "csrfmiddlewaretoken"}

@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.http.response import HttpResponseBase
 from django.test import Client
 from django.utils import timezone
 
 from stompconsole.deadletters import by_portions
 from stompconsole.models import AuditEntry, DeadLetter
 from tests.dashboard import rows
-from tests.dashboard.reading import elements, text
+from tests.dashboard.reading import elements, fields_of, text
 
 DISCARD = "/console/dead-letters/discard/"
 UNDO = "/console/dead-letters/undo/"
@@ -54,13 +53,6 @@ def test_all_that_match_are_discarded_only_after_their_number_was_confirmed(clie
     response = client.post(DISCARD, {**form, "reason": "tests"}, follow=True)
     assert "2 dead letters discarded." in text(response)
     assert states() == ["discarded", "discarded", "dead"]
-
-
-def fields_of(page: HttpResponseBase) -> dict[str, str]:
-    """The hidden fields of the form on a page."""
-    # The first of a name: another form of every page follows.
-    found = reversed(elements(page, "input", type="hidden"))
-    return {field["name"]: field["value"] for field in found if field["name"] != "csrfmiddlewaretoken"}
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from stompconsole.deadletters import by_portions
 from stompconsole.models import AuditEntry, DeadLetter, Replay
 from tests.dashboard import rows
-from tests.dashboard.reading import elements, html, text
+from tests.dashboard.reading import elements, fields_of, html, text
 
 LIST = "/console/dead-letters/?state=scheduled"
 SEND = "/console/dead-letters/send-now/"
@@ -136,6 +137,66 @@ def test_all_that_match_only_after_a_page_has_said_how_many(
     form = {field["name"]: field["value"] for field in elements(page, "input", type="hidden")}
     client.post(url, form, follow=True)
     assert states() == sorted([*left, "scheduled"])
+
+
+@pytest.fixture
+def slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two at a time."""
+    monkeypatch.setattr(by_portions, "SLICE", 2)
+
+
+def begun(client: Client, count: int) -> Any:
+    """The page of a large cancel, after its first slice."""
+    consumer = rows.make_consumer(retry_later="5m, 1h, 6h")
+    for _ in range(count):
+        scheduled(consumer=consumer)
+    return client.post(
+        CANCEL, fields_of(client.post(CANCEL, {"scope": "matching", "state": "scheduled", "next": LIST}))
+    )
+
+
+@pytest.mark.usefixtures("slices")
+def test_very_many_are_cancelled_and_scheduled_anew_slice_by_slice(client: Client) -> None:
+    page = begun(client, 5)
+    assert "Cancelling the retries of 5 messages" in text(page)
+    assert "2 of 5 cancelled" in text(page)
+    page = client.post(CANCEL, fields_of(page))
+    assert "4 of 5 cancelled" in text(page)
+    page = client.post(CANCEL, fields_of(page), follow=True)
+    assert "5 retries cancelled." in text(page)
+    assert states() == ["dead"] * 5
+    assert [entry.target for entry in AuditEntry.objects.all()] == ["5 retries, dead letters"]
+
+    [act] = elements(page, "input", name="at")
+    page = client.post(RESTORE, {"at": act["value"], "next": LIST})
+    assert "2 of 5 scheduled anew" in text(page)
+    page = client.post(RESTORE, fields_of(client.post(RESTORE, fields_of(page))), follow=True)
+    assert "5 retries scheduled anew." in text(page)
+    assert states() == ["scheduled"] * 5
+    assert sorted(AuditEntry.objects.values_list("action", flat=True)) == [
+        "retries cancelled",
+        "retries scheduled anew",
+    ]
+
+
+@pytest.mark.usefixtures("slices")
+def test_a_large_cancel_can_be_stopped_and_what_it_did_be_undone(client: Client) -> None:
+    page = client.post(CANCEL, {**fields_of(begun(client, 5)), "stop": "1"}, follow=True)
+    assert "Stopped: 2 retries cancelled, the others left as they were." in text(page)
+    assert states() == ["dead"] * 2 + ["scheduled"] * 3
+    assert AuditEntry.objects.get(action="cancel of retries stopped").target == "2 of 5 retries were"
+    [act] = elements(page, "input", name="at")
+    assert "2 retries scheduled anew." in text(client.post(RESTORE, {"at": act["value"]}, follow=True))
+
+
+@pytest.mark.usefixtures("slices")
+def test_scheduling_very_many_anew_can_be_stopped_too(client: Client) -> None:
+    page = client.post(CANCEL, fields_of(client.post(CANCEL, fields_of(begun(client, 5)))), follow=True)
+    [act] = elements(page, "input", name="at")
+    page = client.post(RESTORE, {"at": act["value"], "next": LIST})
+    page = client.post(RESTORE, {**fields_of(page), "stop": "1"}, follow=True)
+    assert "Stopped: 2 retries scheduled anew, the others stay cancelled." in text(page)
+    assert states() == ["dead"] * 3 + ["scheduled"] * 2
 
 
 def test_a_choice_of_nothing_says_so(client: Client) -> None:

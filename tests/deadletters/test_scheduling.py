@@ -88,6 +88,36 @@ def test_very_many_are_cancelled_and_brought_back_some_in_a_transaction(monkeypa
     ]
 
 
+def test_slices_are_one_act_with_one_entry_and_one_undo() -> None:
+    scheduled(7)
+    as_of, found = timezone.now(), list[Rescheduled]()
+    while not found or found[-1].left:
+        left = 7 - sum(each.count for each in found)
+        wanted = Chosen(filters=Filters(), as_of=as_of, count=left)
+        at = found[-1].at if found else None
+        found.append(scheduling.cancel(wanted, actor=None, going_on=at, most=3))
+    assert [(each.count, each.left, each.skipped) for each in found] == [(3, 4, 0), (3, 1, 0), (1, 0, 0)]
+    assert {each.at for each in found} == {found[0].at}
+    undone = [scheduling.undo_cancel(found[0].at, actor=None, most=4)]
+    undone.append(scheduling.undo_cancel(found[0].at, actor=None, most=4, going_on=undone[0].at))
+    assert [(each.count, each.left) for each in undone] == [(4, 3), (3, 0)]
+    assert states() == ["scheduled"] * 7
+    assert list(AuditEntry.objects.order_by("pk").values_list("action", "target")) == [
+        ("retries cancelled", "7 retries, dead letters"),
+        ("retries scheduled anew", "7 retries"),
+    ]
+
+
+def test_what_is_scheduled_between_two_slices_is_not_cancelled_with_them() -> None:
+    scheduled(4)
+    as_of = timezone.now()
+    first = scheduling.cancel(Chosen(filters=Filters(), as_of=as_of, count=4), actor=None, most=2)
+    scheduled(1)
+    rest = Chosen(filters=Filters(), as_of=as_of, count=2)
+    assert scheduling.cancel(rest, actor=None, going_on=first.at, most=2).left == 0
+    assert states() == ["dead"] * 4 + ["scheduled"]
+
+
 def test_what_was_sent_and_waits_again_since_it_was_counted_is_not_cancelled() -> None:
     again, other = scheduled(2)
     seen = preview(Filters(), DeadLetterState.SCHEDULED)

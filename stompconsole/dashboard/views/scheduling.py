@@ -12,17 +12,20 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from stompconsole.dashboard import formats, shell
+from stompconsole.dashboard import formats, going_on, shell
 from stompconsole.dashboard.access import REPLAY, console_view, operator
 from stompconsole.dashboard.choice import Choice, Confirmed
 from stompconsole.dashboard.formdata import moment_from
+from stompconsole.dashboard.going_on import SoFar, Words
 from stompconsole.dashboard.links import back
 from stompconsole.dashboard.tabs import list_query
-from stompconsole.deadletters import scheduling
+from stompconsole.deadletters import by_portions, scheduling
 from stompconsole.deadletters.scheduling import Chosen, Rescheduled
 from stompconsole.models import DeadLetterState
 
 LIST = "stompconsole:dead-letters"
+CANCELLING = Words(doing="Cancelling the retries of", done="cancelled")
+RESTORING = Words(doing="Scheduling anew", done="scheduled anew")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,18 +74,26 @@ def cancel(request: HttpRequest) -> HttpResponse:
 @require_POST
 @console_view(REPLAY)
 def restore(request: HttpRequest) -> HttpResponse:
-    """Schedule anew what one act cancelled (``at``)."""
-    by = operator(request)
+    """Schedule anew what one act cancelled (``at``); very many slice by slice."""
+    by, so_far, to = operator(request), SoFar.from_query(request.POST), back(request, _list())
     at = moment_from(request.POST.get("at", ""))
     if at is None:
         messages.warning(request, "Nothing to undo: the form does not say which act is meant.")
-        return redirect(back(request, _list()))
-    done = scheduling.undo_cancel(at, actor=by.user, remote_address=by.remote_address)
-    if done.refusal:
+        return redirect(to)
+    if so_far.stop:
+        done = Rescheduled(at=at)
+    else:
+        done = scheduling.undo_cancel(
+            at, actor=by.user, remote_address=by.remote_address, going_on=so_far.at, most=by_portions.SLICE
+        )
+        if done.left and not done.refusal:
+            return going_on.page(request, RESTORING, at=done.at, done=so_far.done + done.count, left=done.left)
+    if done.refusal and not so_far.done:
         messages.warning(request, done.refusal)
     else:
-        messages.success(request, f"{_retries(done.count)} scheduled anew.")
-    return redirect(back(request, _list()))
+        text = f"{_retries(so_far.done + done.count)} scheduled anew"
+        messages.success(request, f"Stopped: {text}, the others stay cancelled." if so_far.stop else f"{text}.")
+    return going_on.leave(request, to)
 
 
 def _act(request: HttpRequest, act: Act) -> HttpResponse:
@@ -93,10 +104,37 @@ def _act(request: HttpRequest, act: Act) -> HttpResponse:
     confirmed = Confirmed.from_query(request.POST)
     if choice.matching and confirmed is None:
         return _ask(request, choice, act)
+    if act is CANCEL and choice.matching and confirmed is not None:
+        return _cancel_some(request, choice, confirmed)
     by = operator(request)
     done = act.do(_chosen(choice, confirmed), actor=by.user, remote_address=by.remote_address)
     _tell(request, act, done)
     return redirect(back(request, _list()))
+
+
+def _cancel_some(request: HttpRequest, choice: Choice, confirmed: Confirmed) -> HttpResponse:
+    """One slice of all that match."""
+    so_far, by, to = SoFar.from_query(request.POST), operator(request), back(request, _list())
+    if so_far.stop and so_far.at is not None:
+        count = scheduling.stop_cancelling(
+            so_far.at, of=confirmed.count, actor=by.user, remote_address=by.remote_address
+        )
+        stopped = f"Stopped: {_retries(count)} cancelled, the others left as they were."
+        messages.success(request, stopped, extra_tags=f"{shell.RESTORE_TAG}{so_far.at.isoformat()}")
+        return going_on.leave(request, to)
+    done = scheduling.cancel(
+        Chosen(filters=choice.filters, as_of=confirmed.as_of, count=max(0, confirmed.count - so_far.done)),
+        actor=by.user,
+        remote_address=by.remote_address,
+        going_on=so_far.at,
+        most=by_portions.SLICE,
+    )
+    if done.left and not done.refusal:
+        return going_on.page(request, CANCELLING, at=done.at, done=so_far.done + done.count, left=done.left)
+    # What is refused in the end was done by others: the slices before stay.
+    refusal = "" if so_far.done else done.refusal
+    _tell(request, CANCEL, replace(done, count=so_far.done + done.count, refusal=refusal))
+    return going_on.leave(request, to)
 
 
 def _ask(request: HttpRequest, choice: Choice, act: Act) -> HttpResponse:
