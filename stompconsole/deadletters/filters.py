@@ -154,6 +154,16 @@ class Preview:
     to_everyone: tuple[str, ...] = ()
 
     @property
+    def of_other_errors(self) -> int:
+        """How many have errors beyond those in ``by_error``, which are the most frequent."""
+        return _beyond(self.by_error, self.count)
+
+    @property
+    def of_other_origins(self) -> int:
+        """The same of ``by_origin``."""
+        return _beyond(self.by_origin, self.count)
+
+    @property
     def has_origins(self) -> bool:
         """Whether anything of it can go back to where it came from; nothing at all can as well."""
         return self.without_origin < self.count or not self.count
@@ -204,6 +214,11 @@ def _preview(rows: QuerySet[DeadLetter], as_of: datetime) -> Preview:
 def _groups(rows: QuerySet[DeadLetter], field: str) -> tuple[Group, ...]:
     counted = rows.order_by().values_list(field).annotate(count=Count("pk")).order_by("-count", field)
     return tuple(Group(label=label, count=count) for label, count in counted[:MAX_GROUPS])
+
+
+def _beyond(groups: tuple[Group, ...], count: int) -> int:
+    # Not below: they are counted one after the other, and some may have gone meanwhile.
+    return max(0, count - sum(group.count for group in groups)) if len(groups) == MAX_GROUPS else 0
 
 
 def _title(group: str) -> str:

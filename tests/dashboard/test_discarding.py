@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from stompconsole.deadletters import by_portions
+from stompconsole.deadletters.filters import MAX_GROUPS
 from stompconsole.models import AuditEntry, DeadLetter
 from tests.dashboard import rows
 from tests.dashboard.reading import elements, fields_of, text
@@ -154,3 +155,12 @@ def test_what_was_discarded_long_ago_is_not_brought_back(client: Client) -> None
     assert "discarded too long ago" in text(client.post(UNDO, {"id": str(letter.pk)}, follow=True))
     [button] = elements(client.get(letter.get_absolute_url()), "button", formaction=UNDO)
     assert "disabled" in button
+
+
+def test_a_plan_says_how_many_have_errors_that_are_not_listed(client: Client) -> None:
+    consumer = rows.make_consumer()
+    for number in range(MAX_GROUPS + 2):
+        rows.make_letter(consumer, error_type=f"Error{number:02}", origin=f"/queue/{number:02}")
+    plan = text(client.post(DISCARD, {"scope": "matching"}))
+    assert "other errors 2" in plan
+    assert "others 2" in plan

@@ -10,7 +10,7 @@ from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from stompconsole.deadletters.filters import Filters, Group, preview, preview_of
+from stompconsole.deadletters.filters import MAX_GROUPS, Filters, Group, preview, preview_of
 from stompconsole.models import DeadLetterState
 from tests.deadletters.making import make_consumer, make_dead_letters
 
@@ -88,6 +88,16 @@ def test_a_preview_counts_what_is_dead_in_a_few_queries() -> None:
     assert seen.by_error == (Group(label="builtins.KeyError", count=4), Group(label="ValueError", count=2))
     assert seen.by_origin == (Group(label="/queue/orders", count=4), Group(label="", count=2))
     assert seen.oldest is not None
+
+
+def test_a_preview_says_how_many_have_errors_and_origins_beyond_the_most_frequent() -> None:
+    for number in range(MAX_GROUPS + 2):
+        make_dead_letters(None, 2 if number else 1, error_type=f"Error{number:02}", origin=f"/queue/{number:02}")
+    seen = preview(Filters())
+    assert [len(seen.by_error), len(seen.by_origin)] == [MAX_GROUPS] * 2
+    assert (seen.of_other_errors, seen.of_other_origins) == (3, 3)
+    few = preview(Filters(error_type="Error03"))
+    assert (few.of_other_errors, few.of_other_origins) == (0, 0)
 
 
 def test_a_preview_of_nothing_is_empty() -> None:

@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stompconsole.deadletters import exchange
+from stompconsole.deadletters.filters import MAX_GROUPS
 from stompconsole.deadletters.trying.engine import TrialEngine
 from stompconsole.models import AuditEntry, Consumer, DeadLetter, Failure, FailureGroup, Replay
 from tests.deadletters.dumping import dumped
 from tests.deadletters.engines import running_engine
-from tests.deadletters.making import Captures, died, make_consumer, tallied
+from tests.deadletters.making import Captures, died, make_consumer, make_dead_letters, tallied
 from tests.deadletters.trials import allowed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -120,6 +121,15 @@ def test_a_dry_run_counts_and_changes_nothing(act: str) -> None:
     assert (counted["count"], counted["by_error"], counted["changed"]) == (2, {"TimeoutError": 2}, False)
     assert set(DeadLetter.objects.values_list("state", flat=True)) == {"dead"}
     assert "Nothing was changed" in run(act, "--dry-run")
+
+
+def test_what_a_dry_run_does_not_list_it_counts() -> None:
+    consumer = make_consumer()
+    for number in range(MAX_GROUPS + 2):
+        make_dead_letters(consumer, 1, error_type=f"Error{number:02}", origin=f"/queue/{number:02}")
+    assert "2  other errors" in run("discard", "--dry-run")
+    counted = told("discard", "--dry-run")
+    assert (counted["other_errors"], counted["other_origins"], len(counted["by_error"])) == (2, 2, MAX_GROUPS)
 
 
 @pytest.mark.usefixtures("_some")

@@ -232,11 +232,14 @@ class Command(BaseCommand):
         if options["json"]:
             groups = {"by_error": seen.by_error, "by_origin": seen.by_origin}
             listed = {name: {group.label: group.count for group in found} for name, found in groups.items()}
-            self._tell({"count": seen.count, "oldest": seen.oldest, **listed, "changed": False})
+            others = {"other_errors": seen.of_other_errors, "other_origins": seen.of_other_origins}
+            self._tell({"count": seen.count, "oldest": seen.oldest, **listed, **others, "changed": False})
             return
         self.stdout.write(f"{seen.count:,} {what} would be {verb}. Nothing was changed.")
         for group in seen.by_error:
             self.stdout.write(f"{group.count:>9,}  {group.label or NONE}")
+        if seen.of_other_errors:
+            self.stdout.write(f"{seen.of_other_errors:>9,}  other errors")
 
     def _outlook(self, found: Outlook) -> None:
         self.stdout.write(
