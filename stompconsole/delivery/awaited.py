@@ -13,11 +13,10 @@ import math
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future
-from dataclasses import dataclass
 
 from stompconsole.brokers import Dialect
 from stompconsole.errors import BrokerBlocked, BrokerRefused, ReceiptTimeout
+from stompconsole.transport.outcome import Outcome
 from stompconsole.transport.session import Session
 
 NOT_CONFIRMED = "the broker does not confirm"
@@ -32,35 +31,37 @@ GIVE_UP_AFTER_S = 3_600.0
 """A session that is waited for is ended after this long: nothing is waited for without a limit."""
 
 
+_ONE_AT_A_TIME = threading.Lock()
+"""Of all answers: it is held for no longer than it takes to look, and one for each would cost more than the rest."""
+
+
 class Answer:
     """What becomes of one SEND. ``future`` is told in time; if the receipt is late, it fails with a ReceiptTimeout
     whose ``outcome`` is told the rest. Thread-safe."""
 
-    __slots__ = ("_finished", "_lock", "_outcome", "future")
+    __slots__ = ("_finished", "_outcome", "future")
 
     def __init__(self) -> None:
-        self.future = _begun()
-        self._outcome: Future[None] | None = None
+        self.future = Outcome()
+        self._outcome: Outcome | None = None
         self._finished = False
-        self._lock = threading.Lock()
 
     def finish(self, error: BaseException | None) -> None:
-        """It is confirmed, or has failed."""
-        with self._lock:
+        """It is confirmed, or has failed; what was told first holds."""
+        with _ONE_AT_A_TIME:
+            if self._finished:
+                return
             self._finished = True
             told = self._outcome or self.future
         # Outside the lock: whoever waits is called back from here.
-        if error is None:
-            told.set_result(None)
-        else:
-            told.set_exception(error)
+        told.tell(error)
 
     def be_late(self, reason: str) -> None:
         """Nothing has come in time; does nothing if it just has."""
-        with self._lock:
+        with _ONE_AT_A_TIME:
             if self._finished:
                 return
-            self._outcome = _begun()
+            self._outcome = Outcome()
         self.future.set_exception(ReceiptTimeout(reason, self._outcome))
 
 
@@ -74,22 +75,17 @@ def meaning(error: BaseException, dialect: Dialect) -> BaseException:
     return ReceiptTimeout(words) if NOT_CONFIRMED in words else error
 
 
-def _begun() -> Future[None]:
-    future: Future[None] = Future()
-    # Begun, as futures call it: nobody can cancel what the broker may have carried out.
-    future.set_running_or_notify_cancel()
-    return future
+class Sent:
+    """One SEND that is written, and whether it is ``done``: confirmed or failed."""
 
+    __slots__ = ("answer", "at", "destination", "done", "session")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sent:
-    """One SEND that was written."""
-
-    at: float
-    destination: str
-    session: Session
-    receipt: Future[None]
-    answer: Answer
+    def __init__(self, destination: str, session: Session, answer: Answer) -> None:
+        self.at = math.inf
+        self.destination = destination
+        self.session = session
+        self.answer = answer
+        self.done = False
 
 
 class Awaited:
@@ -100,8 +96,8 @@ class Awaited:
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
-        self._sent: deque[_Sent] = deque()
-        self._late: list[_Sent] = []
+        self._sent: deque[Sent] = deque()
+        self._late: list[Sent] = []
         self._aside: set[Session] = set()
         self._confirmed_at = -math.inf
 
@@ -109,19 +105,25 @@ class Awaited:
         self._forget()
         return bool(self._sent or self._late)
 
-    def add(self, destination: str, session: Session, receipt: Future[None], answer: Answer) -> None:
-        """A SEND was written; ``receipt`` is what the session says of it."""
-        self._sent.append(
-            _Sent(at=time.monotonic(), destination=destination, session=session, receipt=receipt, answer=answer)
-        )
+    def add(self, sent: Sent) -> None:
+        """A SEND was written; its time begins."""
+        sent.at = time.monotonic()
+        self._sent.append(sent)
 
     def confirmed(self) -> None:
         """A receipt has come. Called on the io thread."""
         self._confirmed_at = time.monotonic()
 
-    def receipts(self) -> list[Future[None]]:
-        """What is waited for and not late."""
-        return [sent.receipt for sent in self._sent]
+    @property
+    def in_time(self) -> bool:
+        """Whether some are waited for that are not late."""
+        self._forget()
+        return bool(self._sent)
+
+    @property
+    def all_done(self) -> bool:
+        """Whether none is waited for but what is late."""
+        return all(sent.done for sent in self._sent)
 
     def holds(self, destination: str) -> bool:
         """Whether nothing more is to be written there now."""
@@ -177,7 +179,7 @@ class Awaited:
         return max(self._confirmed_at, self._sent[0].at)
 
     def _forget(self) -> None:
-        while self._sent and self._sent[0].receipt.done():
+        while self._sent and self._sent[0].done:
             self._sent.popleft()
         if self._late:
-            self._late = [sent for sent in self._late if not sent.receipt.done()]
+            self._late = [sent for sent in self._late if not sent.done]

@@ -6,10 +6,10 @@ Owns what is encoded and not written yet. Used by one thread.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Future
 from contextlib import suppress
 
 from stompconsole.errors import SessionClosed
+from stompconsole.transport.outcome import Told
 from stompconsole.transport.session import Session
 
 TOGETHER_BYTES = 65_536
@@ -25,17 +25,16 @@ class Outbox:
         self._frames: list[bytes] = []
         self._bytes = 0
 
-    def send(self, session: Session, headers: Mapping[str, str], body: bytes) -> Future[None]:
-        """SEND with a receipt: the future is the session's."""
+    def send(self, session: Session, headers: Mapping[str, str], body: bytes, told: Told) -> None:
+        """SEND with a receipt: ``told`` as by the session."""
         if session is not self._session:
             self.flush()
-        sent, frame = session.prepare("SEND", headers, body)
+        frame = session.prepare("SEND", headers, body, told)
         self._session = session
         self._frames.append(frame)
         self._bytes += len(frame)
         if self._bytes >= TOGETHER_BYTES:
             self.flush()
-        return sent
 
     def flush(self) -> None:
         """Write what there is."""

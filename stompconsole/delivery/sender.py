@@ -16,9 +16,10 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from stompconsole.brokers import Dialect, dialect_for
-from stompconsole.delivery.awaited import NOT_CONFIRMED, Answer, Awaited, meaning
+from stompconsole.delivery.awaited import NOT_CONFIRMED, Answer, Awaited, Sent, meaning
 from stompconsole.delivery.names import Names
 from stompconsole.delivery.outbox import Outbox
 from stompconsole.delivery.sending import CLOSED, SendingSession
@@ -177,7 +178,7 @@ class Sender:
     def _holds(self, destination: str) -> bool:
         """Whether nothing is to be written there now: the broker is silent, or the standby about to be left, which it
         is between two sends only, or something has to go alone."""
-        leaving = self._session.is_called_back and bool(self._awaited.receipts())
+        leaving = self._session.is_called_back and self._awaited.in_time
         return leaving or self._awaited.holds(destination) or self._waits_its_turn(destination)
 
     def _waits_its_turn(self, destination: str) -> bool:
@@ -185,7 +186,7 @@ class Sender:
         # Not for one that is late: whatever it is stuck with, the others need not be.
         if self._again or (lone is not None and not lone.answer.future.done()):
             return True
-        return not self._is_known(destination) and not all(receipt.done() for receipt in self._awaited.receipts())
+        return not self._is_known(destination) and not self._awaited.all_done
 
     def _is_known(self, destination: str) -> bool:
         """Whether a message there ends no session, as far as can be known before it is sent."""
@@ -225,13 +226,14 @@ class Sender:
     def _write(self, job: _Job) -> None:
         try:
             session = self._session.open()
-            sent = self._outbox.send(session, self._headers(job, session.endpoint), job.body)
+            sent = Sent(job.destination, session, job.answer)
+            told = partial(self._finish, job, sent)
+            self._outbox.send(session, self._headers(job, session.endpoint), job.body, told)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's: the thread is everybody's
             self._lone = None
             job.answer.finish(error)
             return
-        self._awaited.add(job.destination, session, sent, job.answer)
-        sent.add_done_callback(lambda result: self._finish(job, session, result.exception()))
+        self._awaited.add(sent)
 
     def _headers(self, job: _Job, at: Endpoint) -> dict[str, str]:
         headers = {**job.headers, **self._dialect.route(self._names.at(at, job.destination))}
@@ -239,14 +241,15 @@ class Sender:
             headers["content-length"] = str(len(job.body))
         return headers
 
-    def _finish(self, job: _Job, session: Session, error: BaseException | None) -> None:
-        """Runs on the io thread, or on whoever ends the session."""
+    def _finish(self, job: _Job, sent: Sent, error: BaseException | None) -> None:
+        """Runs on the io thread, or on whoever ends the session; before ``_write`` goes on, perhaps."""
+        sent.done = True
         if error is None:
             self._awaited.confirmed()
             self._names.taken(job.destination)
             job.answer.finish(None)
         else:
-            self._fail(job, session, error)
+            self._fail(job, sent.session, error)
         if self._lone is job:
             self._lone = None
         if self._closed or self._again or self._held or self._awaited.aside() or self._session.is_called_back:

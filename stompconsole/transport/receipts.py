@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
-from concurrent.futures import Future
 
 from stompconsole.errors import BrokerRefused, SessionClosed
+from stompconsole.transport.outcome import Told
+
+logger = logging.getLogger(__name__)
 
 
 class Receipts:
-    """Futures by receipt id. Thread-safe; each future is finished by whoever takes it out, outside the lock."""
+    """Who is to be told, by receipt id. Thread-safe; each is told by whoever takes it out, outside the lock."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
-        self._awaited: dict[str, Future[None]] = {}
+        self._awaited: dict[str, Told] = {}
         self._suspects: set[str] = set()
         self._accusations: list[str] = []
         self._end: str | None = None
 
-    def expect(self) -> tuple[str, Future[None]]:
-        """A new receipt id and its future; after the end a future that has failed with SessionClosed."""
-        future: Future[None] = Future()
-        # Begun, as futures call it: nobody can cancel what the broker may have carried out.
-        future.set_running_or_notify_cancel()
+    def expect(self, told: Told) -> str:
+        """A new receipt id. After the end it is empty, and what is told is SessionClosed, at once."""
         with self._lock:
-            receipt = f"r{next(self._ids)}"
             if self._end is None:
-                self._awaited[receipt] = future
-                return receipt, future
-        future.set_exception(SessionClosed(self._end))
-        return receipt, future
+                receipt = f"r{next(self._ids)}"
+                self._awaited[receipt] = told
+                return receipt
+        _tell(told, SessionClosed(self._end))
+        return ""
 
-    def forget(self, receipt: str) -> Future[None] | None:
+    def forget(self, receipt: str) -> Told | None:
         """Take one out."""
         with self._lock:
             self._suspects.discard(receipt)
@@ -41,17 +41,17 @@ class Receipts:
 
     def confirm(self, receipt: str) -> None:
         """A RECEIPT came. One that nobody awaits says nothing: RabbitMQ sends one after the ERROR for a SUBSCRIBE."""
-        future = self.forget(receipt)
-        if future is not None:
-            future.set_result(None)
+        told = self.forget(receipt)
+        if told is not None:
+            _tell(told, None)
         if self._accusations:
             self._convict()
 
     def refuse(self, receipt: str | None, reason: str) -> None:
         """An ERROR came, for the frame with this receipt, or without saying for which."""
         if receipt is not None:
-            if (future := self.forget(receipt)) is not None:
-                future.set_exception(BrokerRefused(reason))
+            if (told := self.forget(receipt)) is not None:
+                _tell(told, BrokerRefused(reason))
             return
         with self._lock:
             self._suspects |= self._awaited.keys()
@@ -63,8 +63,8 @@ class Receipts:
         with self._lock:
             self._end = reason
             awaited, self._awaited = list(self._awaited.values()), {}
-        for future in awaited:
-            future.set_exception(SessionClosed(reason))
+        for told in awaited:
+            _tell(told, SessionClosed(reason))
 
     def _convict(self) -> None:
         """Refuse what an ERROR that named no frame must have meant.
@@ -78,5 +78,12 @@ class Receipts:
             refused = [self._awaited.pop(receipt) for receipt in self._suspects if receipt in self._awaited]
             reason = "; ".join(dict.fromkeys(self._accusations))
             self._suspects, self._accusations = set(), []
-        for future in refused:
-            future.set_exception(BrokerRefused(reason))
+        for told in refused:
+            _tell(told, BrokerRefused(reason))
+
+
+def _tell(told: Told, error: BaseException | None) -> None:
+    try:
+        told(error)
+    except Exception:  # one that fails must not keep the others from being told
+        logger.exception("telling what became of a frame failed")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from stompconsole.transport.frames import Frame
+from stompconsole.transport.outcome import Told
 
 FrameSink = Callable[[Frame], None]
 
@@ -94,9 +95,9 @@ class Session(Protocol):
     def request(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> Future[None]:
         """Write a frame with a receipt; done with its RECEIPT, failed with BrokerRefused or SessionClosed."""
 
-    def prepare(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> tuple[Future[None], bytes]:
-        """The same, but for the writing: the frame is ``write``'s. Empty where the session has ended, and the future is
-        failed then."""
+    def prepare(self, command: str, headers: Mapping[str, str], body: bytes, told: Told) -> bytes:
+        """The same, but for the writing: the frame is ``write``'s, and ``told`` is called once with what becomes of it,
+        on the io thread mostly. Empty where the session has ended, which is told then."""
 
     def write(self, data: bytes) -> None:
         """Write encoded frames as they are, in one go. Raises SessionClosed."""

@@ -22,6 +22,7 @@ from stomp.utils import Frame as StompFrame
 from stompconsole.errors import BrokerRefused, ConnectFailed, LoginRefused, SessionClosed
 from stompconsole.transport import diagnosis, frames
 from stompconsole.transport.frames import Frame
+from stompconsole.transport.outcome import Outcome, Told
 from stompconsole.transport.receipts import Receipts
 from stompconsole.transport.session import Endpoint, FrameSink, Login
 from stompconsole.transport.stomp_transport import NotRead, StompTransport
@@ -168,19 +169,18 @@ class StompSession:
         return self.request("UNSUBSCRIBE", {"id": subscription_id, **headers})
 
     def request(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> Future[None]:
-        future, frame = self.prepare(command, headers, body)
-        if frame:
-            # What fails is told by the future.
+        outcome = Outcome()
+        if frame := self.prepare(command, headers, body, outcome.tell):
+            # What fails is told by the outcome.
             with contextlib.suppress(SessionClosed):
                 self.write(frame)
-        return future
+        return outcome
 
-    def prepare(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> tuple[Future[None], bytes]:
-        receipt, future = self._receipts.expect()
-        if future.done():
-            return future, b""
+    def prepare(self, command: str, headers: Mapping[str, str], body: bytes, told: Told) -> bytes:
+        if not (receipt := self._receipts.expect(told)):
+            return b""
         try:
-            return future, frames.encode(command, {**headers, "receipt": receipt}, body)
+            return frames.encode(command, {**headers, "receipt": receipt}, body)
         except BaseException:
             self._receipts.forget(receipt)
             raise

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
 from stompconsole.errors import SessionClosed
+from stompconsole.transport.outcome import Told
 from stompconsole.transport.session import Endpoint, FrameSink
 
 
@@ -48,7 +49,7 @@ class RecordingSession:
     def unsubscribe(self, subscription_id: str, headers: Mapping[str, str]) -> Future[None]:
         raise NotImplementedError
 
-    def prepare(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> tuple[Future[None], bytes]:
+    def prepare(self, command: str, headers: Mapping[str, str], body: bytes, told: Told) -> bytes:
         raise NotImplementedError
 
     def request(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> Future[None]:
