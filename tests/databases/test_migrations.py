@@ -29,3 +29,18 @@ def test_the_index_of_all_headers_makes_way_for_that_of_searched_ones_and_comes_
         assert indexes() >= {whole}
         migrate(url)
         assert indexes() == {searched}
+
+
+def test_what_is_large_is_compressed_by_lz4_where_the_server_has_it(postgres: TestServer) -> None:
+    with postgres_database(postgres) as url, psycopg.connect(url, autocommit=True) as session:
+
+        def compressed() -> set[str]:
+            found = session.execute("SELECT attname FROM pg_attribute WHERE attcompression = 'l'")
+            return {name for (name,) in found}
+
+        [(methods,)] = session.execute("SELECT enumvals FROM pg_settings WHERE name = 'default_toast_compression'")
+        migrate(url)
+        large = {"body", "document", "headers", "sealed", "search_text", "error_message", "traceback"}
+        assert compressed() == (large if "lz4" in methods else set())
+        migrate(url, "stompconsole", "0007")
+        assert compressed() == set()
