@@ -57,7 +57,9 @@ def test_w01_sigterm_ends_the_other_commands_with_0(scene: Scene, command: str) 
     process = scene.command(command, scene.queue, *target)
     assert scene.left(f"/queue/{elsewhere}", 1) if target else process.wait_for_line("^running")
     assert process.terminate(AT_ONCE_S) == 0
-    assert scene.left(scene.queue, 0) == []
+    if target:
+        # Of the other one it is not known whether it had got to the message when the signal came.
+        assert scene.left(scene.queue, 0) == []
 
 
 def test_w17_another_source_has_no_standby_of_the_target(rabbit: Scene) -> None:
