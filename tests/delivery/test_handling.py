@@ -236,6 +236,10 @@ def test_in_auto_mode_what_the_broker_has_forgotten_is_worked_off_before_the_end
     send(broker, destination, list(range(50)))
     with running(broker, destination, held_on(release, begun, 0), ack_mode=AckMode.AUTO, prefetch=10) as run:
         assert begun.wait(20)
+        if any_broker.name == "rabbitmq":
+            # It knows no prefetch in this mode, and drops what it has taken off the queue and not written yet when
+            # UNSUBSCRIBE comes: an ERROR for each says that there is no such subscription.
+            until(lambda: run.runner.status.in_flight == 50, what="all have arrived")
         run.runner.drain()
         until(lambda: run.runner.status.state.value == "draining", what="it drains")
         release.set()
