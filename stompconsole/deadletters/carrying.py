@@ -220,7 +220,7 @@ class Run:
         self._pace.spend(len(portion.outgoing))
         if one_writer():
             # It takes its turn on the lane: who finds such a database busy sleeps.
-            await self._write(replay_rows.begin, portion.outgoing)
+            await self._on_lane(replay_rows.begin, portion.outgoing)
         else:
             await self._rows(replay_rows.begin, portion.outgoing)
 
@@ -275,7 +275,7 @@ class Run:
         tries = 0
         while results.sent or skipped or results.unsent or results.in_doubt:
             try:
-                await self._write(_write, results, skipped)
+                await self._on_lane(_write, results, skipped)
             except Error as error:
                 tries += 1
                 logger.warning("replay %d: %d receipts can't be written: %s", self._replay_id, len(results.sent), error)
@@ -332,7 +332,7 @@ class Run:
             logger.warning("replay %d is left to its lease: %s", self._replay_id, error)
         await sync_to_async(connecting.give_back)()
 
-    async def _write(self, function: Callable[..., R], *args: Any) -> R:
+    async def _on_lane(self, function: Callable[..., R], *args: Any) -> R:
         return await self._writing.run(connecting.on_kept, function, self._replay_id, *args)
 
     async def _rows(self, function: Callable[..., R], *args: Any) -> R:

@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from stompconsole.deadletters import by_portions
 from tests.dashboard.rows import make_user
 
 
@@ -46,3 +47,9 @@ def stranger(db: None) -> Client:
     client = Client()
     client.force_login(make_user(name="stranger", is_staff=True))
     return client
+
+
+@pytest.fixture
+def slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Very many are acted on two at a time."""
+    monkeypatch.setattr(by_portions, "SLICE", 2)

@@ -8,7 +8,6 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from stompconsole.deadletters import by_portions
 from stompconsole.deadletters.filters import MAX_GROUPS
 from stompconsole.models import AuditEntry, DeadLetter
 from tests.dashboard import rows
@@ -54,12 +53,6 @@ def test_all_that_match_are_discarded_only_after_their_number_was_confirmed(clie
     response = client.post(DISCARD, {**form, "reason": "tests"}, follow=True)
     assert "2 dead letters discarded." in text(response)
     assert states() == ["discarded", "discarded", "dead"]
-
-
-@pytest.fixture
-def slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two at a time."""
-    monkeypatch.setattr(by_portions, "SLICE", 2)
 
 
 @pytest.mark.usefixtures("slices")

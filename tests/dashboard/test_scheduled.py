@@ -10,7 +10,6 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from stompconsole.deadletters import by_portions
 from stompconsole.models import AuditEntry, DeadLetter, Replay
 from tests.dashboard import rows
 from tests.dashboard.reading import elements, fields_of, html, text
@@ -137,12 +136,6 @@ def test_all_that_match_only_after_a_page_has_said_how_many(
     form = {field["name"]: field["value"] for field in elements(page, "input", type="hidden")}
     client.post(url, form, follow=True)
     assert states() == sorted([*left, "scheduled"])
-
-
-@pytest.fixture
-def slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two at a time."""
-    monkeypatch.setattr(by_portions, "SLICE", 2)
 
 
 def begun(client: Client, count: int) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from django.contrib import messages
@@ -78,11 +77,9 @@ def _discard_some(request: HttpRequest, choice: Choice, confirmed: Confirmed) ->
         going_on=so_far.at,
         most=by_portions.SLICE,
     )
-    if done.left and not done.refusal:
-        return going_on.page(request, DISCARDING, at=done.at, done=so_far.done + done.count, left=done.left)
-    # What is refused in the end was done by others: the slices before stay.
-    refusal = "" if so_far.done else done.refusal
-    _tell(request, replace(done, count=so_far.done + done.count, refusal=refusal))
+    if (page := going_on.page(request, DISCARDING, so_far, done)) is not None:
+        return page
+    _tell(request, so_far.whole(done))
     return going_on.leave(request, to)
 
 
@@ -112,11 +109,12 @@ def undo(request: HttpRequest) -> HttpResponse:
         done = undo_discard_of(
             at, actor=by.user, remote_address=by.remote_address, going_on=so_far.at, most=by_portions.SLICE
         )
-        if done.left and not done.refusal:
-            return going_on.page(request, UNDOING, at=done.at, done=so_far.done + done.count, left=done.left)
-    if done.refusal and not so_far.done:
-        messages.warning(request, done.refusal)
+        if (page := going_on.page(request, UNDOING, so_far, done)) is not None:
+            return page
+    whole = so_far.whole(done)
+    if whole.refusal:
+        messages.warning(request, whole.refusal)
     else:
-        text = f"{formats.plural(so_far.done + done.count, 'dead letter')} brought back"
+        text = f"{formats.plural(whole.count, 'dead letter')} brought back"
         messages.success(request, f"Stopped: {text}, the others stay discarded." if so_far.stop else f"{text}.")
     return going_on.leave(request, to)

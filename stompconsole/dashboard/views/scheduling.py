@@ -86,12 +86,13 @@ def restore(request: HttpRequest) -> HttpResponse:
         done = scheduling.undo_cancel(
             at, actor=by.user, remote_address=by.remote_address, going_on=so_far.at, most=by_portions.SLICE
         )
-        if done.left and not done.refusal:
-            return going_on.page(request, RESTORING, at=done.at, done=so_far.done + done.count, left=done.left)
-    if done.refusal and not so_far.done:
-        messages.warning(request, done.refusal)
+        if (page := going_on.page(request, RESTORING, so_far, done)) is not None:
+            return page
+    whole = so_far.whole(done)
+    if whole.refusal:
+        messages.warning(request, whole.refusal)
     else:
-        text = f"{_retries(so_far.done + done.count)} scheduled anew"
+        text = f"{_retries(whole.count)} scheduled anew"
         messages.success(request, f"Stopped: {text}, the others stay cancelled." if so_far.stop else f"{text}.")
     return going_on.leave(request, to)
 
@@ -129,11 +130,9 @@ def _cancel_some(request: HttpRequest, choice: Choice, confirmed: Confirmed) -> 
         going_on=so_far.at,
         most=by_portions.SLICE,
     )
-    if done.left and not done.refusal:
-        return going_on.page(request, CANCELLING, at=done.at, done=so_far.done + done.count, left=done.left)
-    # What is refused in the end was done by others: the slices before stay.
-    refusal = "" if so_far.done else done.refusal
-    _tell(request, CANCEL, replace(done, count=so_far.done + done.count, refusal=refusal))
+    if (page := going_on.page(request, CANCELLING, so_far, done)) is not None:
+        return page
+    _tell(request, CANCEL, so_far.whole(done))
     return going_on.leave(request, to)
 
 
