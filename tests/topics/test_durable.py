@@ -206,6 +206,8 @@ class TestRabbitMQ:
         send(broker, topic if bound else f"/amq/queue/{queue}", ["kept"])
         with running(broker, topic, durable=True, client_id=client_id) as run:
             run.seen.wait(1)
+            # Its message may come before the remark: until then the reason is that of the SUBSCRIBE that was refused.
+            run.wait_running()
             assert "was declared by someone else" in remark(run)
             assert f"gets what is sent to {topic} only if someone has bound it" in remark(run)
 
