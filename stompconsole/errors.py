@@ -7,6 +7,7 @@
     │   ├── ConnectFailed             no session could be opened
     │   │   └── LoginRefused          the broker answered CONNECT with an ERROR
     │   ├── SessionClosed             the session has ended; nothing can be settled or sent on it
+    │   │   └── RolledBack            what was sent in a transaction, which did not come to its COMMIT
     │   ├── BrokerRefused             an ERROR frame answered what was sent
     │   │   └── BrokerBlocked         it takes nothing now, whatever it is: blocked or full
     │   └── ReceiptTimeout            no RECEIPT in time: it may or may not have been done
@@ -51,6 +52,10 @@ class LoginRefused(ConnectFailed):
 
 class SessionClosed(BrokerError):
     """Raised when a session has ended and can no longer carry a frame."""
+
+
+class RolledBack(SessionClosed):
+    """Raised when a transaction did not come to its COMMIT: the broker has nothing of what was sent in it."""
 
 
 class BrokerRefused(BrokerError):

@@ -15,6 +15,8 @@ class ActiveMQ(Dialect):
 
     kind: ClassVar[BrokerKind] = BrokerKind.ACTIVEMQ
     nack_means: ClassVar[NackMeans] = NackMeans.DEAD_LETTERED
+    # A SEND with a receipt is forced to the disk by itself, one in a transaction with its COMMIT.
+    transacts_sends: ClassVar[bool] = True
     stable_message_id: ClassVar[bool] = True
     selectors: ClassVar[bool] = True
     glance: ClassVar[Mapping[str, str]] = {"browser": "true", "activemq.prefetchSize": "1"}

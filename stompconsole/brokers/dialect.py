@@ -83,6 +83,9 @@ class Dialect:
     acks_in_transactions: ClassVar[bool] = True
     """Whether an ACK in a transaction waits for its COMMIT; if not, an ABORT loses the message."""
 
+    transacts_sends: ClassVar[bool] = False
+    """Whether SENDs in a transaction are stored together by its COMMIT, at the cost of one, or none of them is."""
+
     stable_message_id: ClassVar[bool] = False
     """Whether message-id stays the same over redeliveries."""
 

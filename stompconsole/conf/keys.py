@@ -34,6 +34,7 @@ class Settings:
     stream_interval_s: float = 1.0
     redact: tuple[str, ...] = ()
     store_bodies: bool = True
+    transacted_replays: bool = True
     depths_every_s: float = 10.0
     sample_handled: bool = True
     release: str = ""
@@ -58,6 +59,7 @@ SETTINGS = (
     Setting("STREAM_INTERVAL", "stream_interval_s", parsing.seconds),
     Setting("REDACT", "redact", parsing.redaction),
     Setting("STORE_BODIES", "store_bodies", parsing.boolean),
+    Setting("TRANSACTED_REPLAYS", "transacted_replays", parsing.boolean),
     Setting("DEPTHS_EVERY", "depths_every_s", parsing.pause),
     Setting("SAMPLE_HANDLED", "sample_handled", parsing.boolean),
     Setting("RELEASE", "release", parsing.label),

@@ -1,9 +1,10 @@
 """Sending a portion of dead letters where they came from, and finding out what the broker made of each.
 
 Many are in flight at once, but no more than the last ones that went well: one, two, four … When something goes wrong
-with many in flight it is not certain which one it was: RabbitMQ names no frame in its ERRORs, and brokers close a
-connection over one message without a word. What failed is then sent one by one, until it is clear whether the broker
-or a message is to blame. What is only late is never sent again: it is waited for, as long as its connection lives.
+with many in flight it is not certain which one it was: RabbitMQ names no frame in its ERRORs, brokers close a
+connection over one message without a word, and ActiveMQ takes all of a transaction or none. What failed is then sent
+one by one, until it is clear whether the broker or a message is to blame. What is only late is never sent again: it is
+waited for, as long as its connection lives.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from stompconsole.brokers import Dialect
+from stompconsole.conf import settings_now
 from stompconsole.deadletters.portions import Outgoing
 from stompconsole.deadletters.together import all_done
 from stompconsole.delivery import envelope
 from stompconsole.delivery.awaited import NOT_CONFIRMED
+from stompconsole.delivery.jobs import Message
 from stompconsole.delivery.sender import Sender, Senders
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import (
@@ -29,6 +32,7 @@ from stompconsole.errors import (
     ConfigurationError,
     ConnectFailed,
     ReceiptTimeout,
+    RolledBack,
     SessionClosed,
     StompConsoleError,
 )
@@ -78,11 +82,12 @@ class _Way:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
-    """Messages for one broker, each handed over with what will become of it."""
+    """Messages for one broker, each handed over with what will become of it, or in one transaction."""
 
     way: _Way
     messages: Sequence[Outgoing]
     answers: Sequence[Future[None]]
+    transacted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,7 @@ class Resender:
         self._replay_id = replay_id
         self._senders = senders
         self._stop = stop
+        self._transacts = settings_now().transacted_replays
         self._windows: dict[str, int] = {}
         self._late: dict[uuid.UUID, Future[None]] = {}
         self._unknown: set[uuid.UUID] = set()
@@ -131,12 +137,7 @@ class Resender:
         except StompConsoleError:
             # Whoever sends them finds out what is wrong.
             return None
-        return Flight(
-            [
-                _Group(way=way, messages=group, answers=[self._hand_over(way, message) for message in group])
-                for way, group in zip(ways, portions.values(), strict=True)
-            ]
-        )
+        return Flight([self._hand_over(way, group) for way, group in zip(ways, portions.values(), strict=True)])
 
     def _goes_well(self, broker: BrokerSpec, messages: Sequence[Outgoing]) -> bool:
         late = any(message.dead_letter_id in self._late for message in messages)
@@ -192,14 +193,17 @@ class Resender:
         return _Way(broker=broker, sender=sender, dialect=await asyncio.to_thread(sender.dialect))
 
     async def _send_together(self, way: _Way, messages: Sequence[Outgoing], results: Results) -> None:
-        answers = [self._hand_over(way, message) for message in messages]
-        doubtful = await self._told_apart(_Group(way=way, messages=messages, answers=answers), results)
+        doubtful = await self._told_apart(self._hand_over(way, messages), results)
         await self._one_by_one(way, doubtful, results)
 
     async def _told_apart(self, group: _Group, results: Results) -> list[tuple[Outgoing, StompConsoleError]]:
         """Note those that are confirmed; the others, each with what is known of it."""
         doubtful: list[tuple[Outgoing, StompConsoleError]] = []
-        for message, error in zip(group.messages, await self._settled(group.answers), strict=True):
+        errors = await self._settled(group.answers)
+        if group.transacted and type(errors[0]) is BrokerRefused:
+            # On account of one of them. Each by itself the broker says of which, and takes the others.
+            errors = await self._settled(self._each(group.way, group.messages))
+        for message, error in zip(group.messages, errors, strict=True):
             self._learn(message, error)
             if error is None:
                 self._confirm(group.way, message, results)
@@ -230,6 +234,8 @@ class Resender:
         match error:
             case ReceiptTimeout(outcome=Future() as outcome):
                 self._late[message.dead_letter_id] = outcome
+            case RolledBack():
+                pass
             case ReceiptTimeout() | SessionClosed():
                 self._unknown.add(message.dead_letter_id)
 
@@ -266,7 +272,7 @@ class Resender:
             return first
         refusals, closes = int(isinstance(first, BrokerRefused)), 0
         while True:
-            (error,) = await self._settled([self._hand_over(way, message)])
+            (error,) = await self._settled(self._each(way, [message]))
             self._learn(message, error)
             if error is None or isinstance(error, (*_BLAMES_ITSELF, ReceiptTimeout)):
                 return error
@@ -275,7 +281,17 @@ class Resender:
             if refusals >= REFUSALS_TO_BLAME or closes >= CLOSES_TO_BLAME:
                 return error
 
-    def _hand_over(self, way: _Way, message: Outgoing) -> Future[None]:
+    def _hand_over(self, way: _Way, messages: Sequence[Outgoing]) -> _Group:
+        if not (self._transacts and way.dialect.transacts_sends and len(messages) > 1):
+            return _Group(way=way, messages=messages, answers=self._each(way, messages))
+        answer = way.sender.send_together([self._content(way, message) for message in messages])
+        return _Group(way=way, messages=messages, answers=[answer] * len(messages), transacted=True)
+
+    def _each(self, way: _Way, messages: Sequence[Outgoing]) -> list[Future[None]]:
+        contents = [self._content(way, message) for message in messages]
+        return [way.sender.send(content.destination, content.headers, content.body) for content in contents]
+
+    def _content(self, way: _Way, message: Outgoing) -> Message:
         dead_letter_id, replay_id = str(message.dead_letter_id), str(self._replay_id)
         own = way.dialect.own_address(message.wanted)
         destination = own or message.wanted.destination
@@ -293,13 +309,13 @@ class Resender:
             headers["content-length"] = ""
         if way.dialect.duplicate_id_header:
             headers[way.dialect.duplicate_id_header] = f"{dead_letter_id}-{replay_id}"
-        return way.sender.send(destination, headers, message.body)
+        return Message(destination, headers, message.body)
 
     async def _settled(
         self, futures: Sequence[Future[None]], limit_s: float = LONGEST_WAIT_S
     ) -> list[StompConsoleError | None]:
         """The error of each, None for a receipt. A worker that stops does not wait out a broker that is blocked."""
-        everything = asyncio.ensure_future(all_done(futures))
+        everything = asyncio.ensure_future(all_done(list(dict.fromkeys(futures))))
         stopping = asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait({everything, stopping}, return_when=asyncio.FIRST_COMPLETED, timeout=limit_s)

@@ -13,6 +13,7 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
 
 from stompconsole.brokers import Dialect
 from stompconsole.errors import BrokerBlocked, BrokerRefused, ReceiptTimeout
@@ -76,13 +77,13 @@ def meaning(error: BaseException, dialect: Dialect) -> BaseException:
 
 
 class Sent:
-    """One SEND that is written, and whether it is ``done``: confirmed or failed."""
+    """One SEND that is written, or several in a transaction, and whether it is ``done``: confirmed or failed."""
 
-    __slots__ = ("answer", "at", "destination", "done", "session")
+    __slots__ = ("answer", "at", "destinations", "done", "session")
 
-    def __init__(self, destination: str, session: Session, answer: Answer) -> None:
+    def __init__(self, destinations: Collection[str], session: Session, answer: Answer) -> None:
         self.at = math.inf
-        self.destination = destination
+        self.destinations = destinations
         self.session = session
         self.answer = answer
         self.done = False
@@ -128,7 +129,7 @@ class Awaited:
     def holds(self, destination: str) -> bool:
         """Whether nothing more is to be written there now."""
         self._forget()
-        if len(self._aside) >= MAX_SET_ASIDE or any(sent.destination == destination for sent in self._late):
+        if len(self._aside) >= MAX_SET_ASIDE or any(destination in sent.destinations for sent in self._late):
             return True
         return bool(self._sent) and time.monotonic() - self._quiet_since() > SILENT_AFTER_S
 

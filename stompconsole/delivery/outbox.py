@@ -27,9 +27,12 @@ class Outbox:
 
     def send(self, session: Session, headers: Mapping[str, str], body: bytes, told: Told) -> None:
         """SEND with a receipt: ``told`` as by the session."""
+        self.put(session, session.prepare("SEND", headers, body, told))
+
+    def put(self, session: Session, frame: bytes) -> None:
+        """A frame behind those that are there."""
         if session is not self._session:
             self.flush()
-        frame = session.prepare("SEND", headers, body, told)
         self._session = session
         self._frames.append(frame)
         self._bytes += len(frame)

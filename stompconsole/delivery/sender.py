@@ -7,24 +7,28 @@ while a broker confirms nothing it waits, and holds back what comes meanwhile: s
 
 from __future__ import annotations
 
+import itertools
 import logging
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 from stompconsole.brokers import Dialect, dialect_for
-from stompconsole.delivery.awaited import NOT_CONFIRMED, Answer, Awaited, Sent, meaning
+from stompconsole.delivery.awaited import NOT_CONFIRMED, Awaited, Sent, meaning
+from stompconsole.delivery.jobs import Job, Message
 from stompconsole.delivery.names import Names
 from stompconsole.delivery.outbox import Outbox
 from stompconsole.delivery.sending import CLOSED, SendingSession
 from stompconsole.delivery.specs import BrokerSpec
-from stompconsole.errors import BrokerBlocked, BrokerError, SessionClosed
+from stompconsole.delivery.transaction import Transaction
+from stompconsole.errors import BrokerBlocked, BrokerError, ConfigurationError, RolledBack, SessionClosed
+from stompconsole.transport.outcome import Told
 from stompconsole.transport.session import Endpoint, Session
 
 logger = logging.getLogger(__name__)
@@ -36,34 +40,24 @@ MAX_TRIES = 4
 """How often a message is sent on account of a queue that exists with other properties."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """One SEND, with its headers less those of the frame itself."""
-
-    destination: str
-    headers: dict[str, str]
-    body: bytes
-    answer: Answer = field(default_factory=Answer)
-    tries: int = 1
-
-
 class Sender:
     """Sends to one broker. Thread-safe; opens its session when it is first needed."""
 
     def __init__(self, broker: BrokerSpec) -> None:
         self._broker = broker
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | Transaction | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._dialect = Dialect()
-        self._held: dict[str, deque[tuple[float, _Job]]] = {}
+        self._held: dict[str, deque[tuple[float, Job]]] = {}
         self._awaited = Awaited(broker.receipt_timeout_s)
         self._session = SendingSession(broker, opened=self._opened, usable=self._is_usable, wake=self._wake)
         self._names = Names()
-        self._lone: _Job | None = None
-        self._again: deque[_Job] = deque()
+        self._lone: Job | None = None
+        self._again: deque[Job] = deque()
         self._thread: threading.Thread | None = None
         self._closed = False
         self._outbox = Outbox()
+        self._transactions = itertools.count(1)
 
     def send(self, destination: str, headers: Mapping[str, str], body: bytes) -> Future[None]:
         """SEND with a receipt. The future is done when the broker has it, or fails with ConnectFailed,
@@ -73,19 +67,24 @@ class Sender:
         ``headers`` are complete but for destination and content-length; the latter is set right where it is
         given, and added for a body that holds a NUL.
         """
-        job = _Job(destination=destination, headers=dict(headers), body=body)
-        if not self._queue(job):
-            job.answer.finish(SessionClosed(CLOSED))
-        return job.answer.future
+        return self._queue(Job(messages=(Message(destination, dict(headers), body),), destinations=(destination,)))
 
-    def _queue(self, job: _Job) -> bool:
+    def send_together(self, messages: Sequence[Message]) -> Future[None]:
+        """SEND them in one transaction, for a dialect that ``transacts_sends``: the future is done when the broker has
+        them all. It fails as above, and with BrokerRefused or RolledBack where it has none of them: one may be to
+        blame, and which is not known.
+        """
+        return self._queue(Job(messages=messages, destinations={message.destination for message in messages}))
+
+    def _queue(self, job: Job) -> Future[None]:
         # Under the lock: behind the None of close() nobody would look at it any more.
         with self._lock:
-            if self._closed:
-                return False
-            self._begin()
-            self._jobs.put(job)
-            return True
+            if not self._closed:
+                self._begin()
+                self._jobs.put(job)
+                return job.answer.future
+        job.answer.finish(SessionClosed(CLOSED))
+        return job.answer.future
 
     def _begin(self) -> None:
         if self._thread is None:
@@ -133,7 +132,7 @@ class Sender:
                 # None wakes: a receipt has come, the primary is back, or the end.
                 if (job := self._next()) is not None:
                     self._session.used()
-                    self._take_up(job)
+                    self._take_up(job) if isinstance(job, Job) else job.end(self._outbox)
             self._awaited.tell_late(self._dialect.silence)
             if self._session.is_called_back and not self._awaited:
                 self._session.leave()
@@ -141,7 +140,7 @@ class Sender:
             if self._rests():
                 return
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> Job | Transaction | None:
         """What is queued, or comes in time; raises queue.Empty. Nothing stays unwritten while it is waited for."""
         with suppress(queue.Empty):
             return self._jobs.get_nowait()
@@ -168,12 +167,13 @@ class Sender:
             self._thread = None
             return True
 
-    def _take_up(self, job: _Job) -> None:
-        if job.destination in self._held or self._holds(job.destination):
-            until = time.monotonic() + self._broker.receipt_timeout_s
-            self._held.setdefault(job.destination, deque()).append((until, job))
-        else:
-            self._carry_out(job)
+    def _take_up(self, job: Job) -> None:
+        for destination in job.destinations:
+            if destination in self._held or self._holds(destination):
+                until = time.monotonic() + self._broker.receipt_timeout_s
+                self._held.setdefault(destination, deque()).append((until, job))
+                return
+        self._carry_out(job)
 
     def _holds(self, destination: str) -> bool:
         """Whether nothing is to be written there now: the broker is silent, or the standby about to be left, which it
@@ -199,7 +199,7 @@ class Sender:
         while self._again:
             self._carry_out(self._again.popleft())
         for destination, jobs in list(self._held.items()):
-            while jobs and not self._holds(destination):
+            while jobs and not any(self._holds(each) for each in jobs[0][1].destinations):
                 self._carry_out(jobs.popleft()[1])
             while jobs and jobs[0][0] < time.monotonic():
                 held_s = self._broker.receipt_timeout_s
@@ -211,7 +211,7 @@ class Sender:
             if session is not self._session.now:
                 session.abort("another one has taken its place")
 
-    def _carry_out(self, job: _Job) -> None:
+    def _carry_out(self, job: Job) -> None:
         if self._is_known(job.destination):
             self._write(job)
             return
@@ -223,30 +223,52 @@ class Sender:
             # Of the first session this is known only now.
             self._lone = None
 
-    def _write(self, job: _Job) -> None:
+    def _write(self, job: Job) -> None:
         try:
             session = self._session.open()
-            sent = Sent(job.destination, session, job.answer)
+            sent = Sent(job.destinations, session, job.answer)
             told = partial(self._finish, job, sent)
-            self._outbox.send(session, self._headers(job, session.endpoint), job.body, told)
+            if len(job.messages) > 1:
+                self._write_together(session, job.messages, told)
+            else:
+                (message,) = job.messages
+                self._outbox.send(session, self._headers(message, session.endpoint), message.body, told)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's: the thread is everybody's
             self._lone = None
             job.answer.finish(error)
             return
         self._awaited.add(sent)
 
-    def _headers(self, job: _Job, at: Endpoint) -> dict[str, str]:
-        headers = {**job.headers, **self._dialect.route(self._names.at(at, job.destination))}
-        if "content-length" in headers or b"\0" in job.body:
-            headers["content-length"] = str(len(job.body))
+    def _write_together(self, session: Session, messages: Sequence[Message], told: Told) -> None:
+        if not self._dialect.transacts_sends:
+            raise RolledBack(f"{session.endpoint} has no transactions for what is sent")
+        transaction = Transaction(session, f"t{next(self._transactions)}", self._taken, told)
+        try:
+            transaction.begin(
+                self._outbox, [(self._headers(message, session.endpoint), message.body) for message in messages]
+            )
+        except ConfigurationError as error:
+            # It is about one of them.
+            raise RolledBack(str(error)) from error
+
+    def _taken(self, transaction: Transaction) -> None:
+        # On the io thread, which must not write: what it writes to may wait for it to read.
+        self._awaited.confirmed()
+        self._jobs.put(transaction)
+
+    def _headers(self, message: Message, at: Endpoint) -> dict[str, str]:
+        headers = {**message.headers, **self._dialect.route(self._names.at(at, message.destination))}
+        if "content-length" in headers or b"\0" in message.body:
+            headers["content-length"] = str(len(message.body))
         return headers
 
-    def _finish(self, job: _Job, sent: Sent, error: BaseException | None) -> None:
+    def _finish(self, job: Job, sent: Sent, error: BaseException | None) -> None:
         """Runs on the io thread, or on whoever ends the session; before ``_write`` goes on, perhaps."""
         sent.done = True
         if error is None:
             self._awaited.confirmed()
-            self._names.taken(job.destination)
+            for destination in job.destinations:
+                self._names.taken(destination)
             job.answer.finish(None)
         else:
             self._fail(job, sent.session, error)
@@ -256,7 +278,7 @@ class Sender:
             # The thread may be waiting for this receipt alone: to end, to write what it holds back, to tidy up.
             self._wake()
 
-    def _fail(self, job: _Job, session: Session, error: BaseException) -> None:
+    def _fail(self, job: Job, session: Session, error: BaseException) -> None:
         other = self._dialect.undeclared(job.destination, str(error))
         if other is not None:
             logger.warning("%s exists with other properties, sending to %s", job.destination, other)
@@ -267,7 +289,7 @@ class Sender:
                 return
         job.answer.finish(meaning(error, self._dialect))
 
-    def _put_first(self, job: _Job) -> bool:
+    def _put_first(self, job: Job) -> bool:
         # Before what has come meanwhile: messages to one destination keep their order. Under the lock, as in _queue().
         with self._lock:
             if not self._closed:

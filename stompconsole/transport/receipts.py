@@ -19,16 +19,20 @@ class Receipts:
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
         self._awaited: dict[str, Told] = {}
+        self._by_name: set[str] = set()
         self._suspects: set[str] = set()
         self._accusations: list[str] = []
         self._end: str | None = None
 
-    def expect(self, told: Told) -> str:
-        """A new receipt id. After the end it is empty, and what is told is SessionClosed, at once."""
+    def expect(self, told: Told, *, by_name: bool = False) -> str:
+        """A new receipt id. After the end it is empty, and what is told is SessionClosed, at once. ``by_name``: no
+        ERROR is about it but one that says so."""
         with self._lock:
             if self._end is None:
                 receipt = f"r{next(self._ids)}"
                 self._awaited[receipt] = told
+                if by_name:
+                    self._by_name.add(receipt)
                 return receipt
         _tell(told, SessionClosed(self._end))
         return ""
@@ -37,6 +41,7 @@ class Receipts:
         """Take one out."""
         with self._lock:
             self._suspects.discard(receipt)
+            self._by_name.discard(receipt)
             return self._awaited.pop(receipt, None)
 
     def confirm(self, receipt: str) -> None:
@@ -54,7 +59,7 @@ class Receipts:
                 _tell(told, BrokerRefused(reason))
             return
         with self._lock:
-            self._suspects |= self._awaited.keys()
+            self._suspects |= self._awaited.keys() - self._by_name
             self._accusations.append(reason)
         self._convict()
 

@@ -78,6 +78,10 @@ class Session(Protocol):
     def close_reason(self) -> str | None:
         """Why the session ended, in words; ``None`` while it is open."""
 
+    @property
+    def unnamed_errors(self) -> int:
+        """How many ERRORs have come that named no frame, those about frames without a receipt among them."""
+
     def on_close(self, callback: Callable[[str], None]) -> None:
         """Have ``callback(reason)`` called once when the session ends, at once if it has."""
 
@@ -95,9 +99,12 @@ class Session(Protocol):
     def request(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> Future[None]:
         """Write a frame with a receipt; done with its RECEIPT, failed with BrokerRefused or SessionClosed."""
 
-    def prepare(self, command: str, headers: Mapping[str, str], body: bytes, told: Told) -> bytes:
+    def prepare(
+        self, command: str, headers: Mapping[str, str], body: bytes, told: Told, *, by_name: bool = False
+    ) -> bytes:
         """The same, but for the writing: the frame is ``write``'s, and ``told`` is called once with what becomes of it,
-        on the io thread mostly. Empty where the session has ended, which is told then."""
+        on the io thread mostly. Empty where the session has ended, which is told then. ``by_name``: no ERROR is about
+        it but one that says so."""
 
     def write(self, data: bytes) -> None:
         """Write encoded frames as they are, in one go. Raises SessionClosed."""

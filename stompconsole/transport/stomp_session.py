@@ -106,6 +106,7 @@ class StompSession:
         self._last_error = ""
         self._last_error_at = 0.0
         self._last_error_named = False
+        self._unnamed_errors = 0
         self._transport = StompTransport(
             endpoint, vhost=login.vhost or "/", timeout_s=connect_timeout_s, on_frame=self._on_frame
         )
@@ -130,6 +131,10 @@ class StompSession:
     def last_error(self) -> str:
         """The broker's last ERROR in words, or empty."""
         return self._last_error
+
+    @property
+    def unnamed_errors(self) -> int:
+        return self._unnamed_errors
 
     def open(self) -> None:
         """CONNECT and wait for CONNECTED. Raises ConnectFailed, LoginRefused."""
@@ -176,8 +181,10 @@ class StompSession:
                 self.write(frame)
         return outcome
 
-    def prepare(self, command: str, headers: Mapping[str, str], body: bytes, told: Told) -> bytes:
-        if not (receipt := self._receipts.expect(told)):
+    def prepare(
+        self, command: str, headers: Mapping[str, str], body: bytes, told: Told, *, by_name: bool = False
+    ) -> bytes:
+        if not (receipt := self._receipts.expect(told, by_name=by_name)):
             return b""
         try:
             return frames.encode(command, {**headers, "receipt": receipt}, body)
@@ -269,6 +276,8 @@ class StompSession:
             words = f"{self._last_error}; {words}"
         self._last_error, self._last_error_at = words, time.monotonic()
         self._last_error_named = "receipt-id" in headers
+        # Before anybody is told of what comes after it.
+        self._unnamed_errors += not self._last_error_named
         self._opened.set()
         if headers.get("subscription") in self._sinks:
             # RabbitMQ, when a queue is deleted: nothing more would come, on a connection that stays open.

@@ -6,7 +6,8 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
@@ -15,11 +16,16 @@ from django.db import connection
 from django.test import override_settings
 from django.utils import timezone
 
+from stompconsole.brokers import BrokerKind
 from stompconsole.deadletters import controlling, portions, replay_rows, selection
 from stompconsole.deadletters.carrying import Run
 from stompconsole.deadletters.outcomes import Progress, progress, record_processed
+from stompconsole.deadletters.portions import Outgoing
 from stompconsole.deadletters.replay_rows import Orders
+from stompconsole.deadletters.resending import Resender
 from stompconsole.delivery import envelope
+from stompconsole.delivery.jobs import Message
+from stompconsole.delivery.sender import Sender
 from stompconsole.devbroker.refusals import AfterError
 from stompconsole.models import (
     AuditEntry,
@@ -46,9 +52,10 @@ def wire() -> Iterator[RunningDevBroker]:
         yield running
 
 
-@pytest.fixture
-def consumer(wire: RunningDevBroker) -> Consumer:
-    return make_consumer(make_broker(port=wire.port, receipt_timeout_s=1.0))
+@pytest.fixture(params=[BrokerKind.AUTO, BrokerKind.ACTIVEMQ])
+def consumer(wire: RunningDevBroker, request: pytest.FixtureRequest) -> Consumer:
+    """Its broker is sent each message by itself, or many in a transaction."""
+    return make_consumer(make_broker(port=wire.port, receipt_timeout_s=1.0, kind=request.param))
 
 
 def replay_of(rows: list[DeadLetter]) -> Replay:
@@ -376,6 +383,67 @@ def test_a_connection_that_is_cut_loses_nothing(wire: RunningDevBroker, consumer
     with running_engine():
         assert wait_done(replay).sent == 400
     assert set(wire.bodies("/queue/orders")) == {str(number).encode() for number in range(400)}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("consumer", [BrokerKind.ACTIVEMQ], indirect=True)
+@pytest.mark.parametrize(("command", "doubtful"), [("SEND", 0), ("COMMIT", 64)])
+def test_only_what_may_have_been_committed_is_in_doubt(
+    wire: RunningDevBroker, consumer: Consumer, command: str, doubtful: int
+) -> None:
+    # Windows of 1, 2, 4 … 64: the first goes without a transaction, and the cut comes in that of 64.
+    wire.faults.drop_after({"SEND": 100, "COMMIT": 6}[command], command)
+    replay = replay_of(make_dead_letters(consumer, 400))
+    with running_engine():
+        assert wait_done(replay).sent == 400
+    ledger = Counter(wire.bodies("/queue/orders"))
+    assert set(ledger) == {str(number).encode() for number in range(400)}
+    repeated = [body for body, count in ledger.items() if count > 1]
+    assert len(repeated) <= doubtful
+    assert replay.items.filter(doubtful=True).count() == doubtful
+
+
+@pytest.mark.parametrize("consumer", [BrokerKind.ACTIVEMQ], indirect=True)
+def test_the_others_of_a_transaction_with_one_that_is_refused_do_not_go_one_by_one(
+    wire: RunningDevBroker, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone: list[Outgoing] = []
+    send_alone = Resender._alone
+
+    async def recording(resender: Resender, way: Any, message: Outgoing, first: Any) -> Any:
+        alone.append(message)
+        return await send_alone(resender, way, message, first)
+
+    monkeypatch.setattr(Resender, "_alone", recording)
+    wire.faults.refuse_sends("User app is not authorized to write", "/queue/secret")
+    good, bad = make_dead_letters(consumer, 60), make_dead_letters(consumer, 1, origin="/queue/secret")
+    with running_engine():
+        assert wait_done(replay_of([*good, *bad])) == Progress(total=61, sent=60, skipped=1)
+    assert sorted(wire.bodies("/queue/orders"), key=int) == [str(number).encode() for number in range(60)]
+    assert [message.dead_letter_id for message in alone] == [bad[0].pk]
+
+
+@pytest.mark.parametrize("consumer", [BrokerKind.ACTIVEMQ], indirect=True)
+@pytest.mark.parametrize(("transacted", "together"), [(True, [2, 4, 8, 16, 32, 64, 73]), (False, [])])
+def test_a_setting_says_whether_messages_go_in_transactions(
+    wire: RunningDevBroker,
+    consumer: Consumer,
+    monkeypatch: pytest.MonkeyPatch,
+    transacted: bool,
+    together: list[int],
+) -> None:
+    seen: list[int] = []
+    send_together = Sender.send_together
+
+    def recording(sender: Sender, messages: Sequence[Message]) -> Future[None]:
+        seen.append(len(messages))
+        return send_together(sender, messages)
+
+    monkeypatch.setattr(Sender, "send_together", recording)
+    with override_settings(STOMPCONSOLE={"TRANSACTED_REPLAYS": transacted}), running_engine():
+        assert wait_done(replay_of(make_dead_letters(consumer, 200))).sent == 200
+    assert seen == together
+    assert len(wire.bodies("/queue/orders")) == 200
 
 
 @pytest.mark.long

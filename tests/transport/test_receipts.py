@@ -53,3 +53,14 @@ def test_what_the_broker_may_have_carried_out_is_not_cancelled() -> None:
     assert not outcome.cancel()
     outcome.tell(None)
     assert outcome.result(0) is None
+
+
+def test_one_that_is_refused_by_name_only_is_not_meant_by_an_error_that_names_none() -> None:
+    receipts, seen = Receipts(), Seen()
+    named = receipts.expect(lambda error: seen.append(("named", error)), by_name=True)
+    (other,) = waiting(receipts, seen, "other")
+    receipts.refuse(None, "Not that one")
+    assert [name for name, _ in seen] == ["other"]
+    receipts.refuse(named, "Nor this")
+    receipts.confirm(other)
+    assert [(name, str(error)) for name, error in seen] == [("other", "Not that one"), ("named", "Nor this")]
