@@ -5,6 +5,7 @@ Its login is checked (simpleAuthenticationPlugin) and it dead-letters a queue ``
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from shutil import which
 
@@ -63,6 +64,8 @@ def server() -> Path | None:
 class ActiveMQ(ProcessRig):
     """One instance."""
 
+    java_options: Sequence[str] = ()
+
     def __init__(self, server: Path, folder: Path) -> None:
         super().__init__(server, folder)
         self.stomp = free_port()
@@ -93,6 +96,7 @@ class ActiveMQ(ProcessRig):
         return [
             "java",
             "-Xmx512M",
+            *self.java_options,
             f"-Djava.io.tmpdir={folder}",
             *(f"-Dactivemq.{name}={path}" for name, path in places.items()),
             *self.program(),

@@ -117,7 +117,11 @@ class ArtemisBroker(TestBroker):
 
 def make(server: Path, folder: Path) -> TestBroker:
     """The instance as tests see it, by its stock acceptor."""
-    rig = Artemis(server, folder)
+    return broker(Artemis(server, folder))
+
+
+def broker(rig: Artemis) -> TestBroker:
+    """The stock acceptor of an instance."""
     return ArtemisBroker(
         name="artemis", port=rig.stock, prefixed_port=rig.prefixed, user=USER, password=PASSWORD, rig=rig
     )

@@ -68,6 +68,13 @@ def unpacked(name: str, artifact: str) -> Path:
     return kept(name, fetch)
 
 
+def jar(name: str, artifact: str) -> Path:
+    """One artifact, as it is. Raises Unavailable."""
+    folder = kept(name, lambda folder: _maven("copy", f"-Dartifact={artifact}", f"-DoutputDirectory={folder}"))
+    (found,) = folder.iterdir()
+    return found
+
+
 def kept(name: str, fetch: Callable[[Path], None]) -> Path:
     """The folder of this name in the cache; if there is none yet, ``fetch`` fills it. Raises Unavailable."""
     if os.environ.get(VARIABLE) == "off":
