@@ -91,7 +91,7 @@ def begin_freezing(replay: Replay, filters: Filters, as_of: datetime, count: int
     replay.total = count
     replay.unfrozen = {"filters": asdict(filters), "as_of": as_of.isoformat()}
     replay.save(update_fields=["total", "unfrozen"])
-    if filters.group:
+    if filters.group and not replay.scheduled:
         FailureGroup.objects.filter(pk=int(filters.group)).update(last_replay=replay)
 
 
@@ -104,8 +104,9 @@ def go_on(replay_id: int, worker_id: uuid.UUID) -> bool:
     if (replay := _carried_out(replay_id, worker_id)) is None or replay.unfrozen is None:
         return False
     choice = replay.unfrozen
-    rows = Filters.from_query(choice["filters"]).frozen(datetime.fromisoformat(choice["as_of"]))
-    # What was frozen is not dead any more: those that still match are the next.
+    as_of = datetime.fromisoformat(choice["as_of"])
+    rows = Filters.from_query(choice["filters"]).frozen(as_of, state_of(replay))
+    # What was frozen is not in that state any more: those that still match are the next.
     ids = sorted(rows.order_by().values_list("pk", flat=True)[:PORTION])
     if sum(_freeze(replay, some) for some in portions(ids)):
         return True

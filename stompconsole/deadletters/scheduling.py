@@ -69,6 +69,15 @@ class Chosen:
             return [self.filters.frozen(self.as_of, DeadLetterState.SCHEDULED)]
         return freezing.scheduled_by_id(chosen_ids(self.ids))
 
+    def frozen_for(self, replay: Replay) -> int:
+        """Make them items of ``replay``, now or, if they are many, by the worker that takes it; returns how many."""
+        if self.filters is not None and self.as_of is not None:
+            settled = self.filters.settled(self.as_of)
+            if (count := settled.frozen(self.as_of, DeadLetterState.SCHEDULED).count()) > freezing.AT_ONCE:
+                freezing.begin_freezing(replay, settled, self.as_of, count)
+                return count
+        return freezing.freeze(replay, self.rows())
+
     def some(self, most: int | None) -> tuple[list[uuid.UUID], int]:
         """The ids of the first of them, and how many there are beyond: of those that match, ``most`` if it is given."""
         if self.filters is not None and self.as_of is not None:
@@ -93,7 +102,7 @@ def send_now(
     """Have these retries sent before they are due. They go on where they were: this uses no step of theirs."""
     now = timezone.now()
     replay = freezing.begin_retries(f"retries sent now: {chosen.expected} {chosen.words}", actor)
-    count = freezing.freeze(replay, chosen.rows())
+    count = chosen.frozen_for(replay)
     if count > chosen.expected or not count:
         transaction.set_rollback(True)
         return _refused(chosen, now, count)

@@ -10,9 +10,10 @@ import pytest
 from django.utils import timezone
 
 from stompconsole.dashboard.progress import progress_of
-from stompconsole.deadletters import controlling, freezing, replay_rows, selection, transitions
+from stompconsole.deadletters import controlling, freezing, replay_rows, scheduling, selection, transitions
 from stompconsole.deadletters.outcomes import Progress, progress
 from stompconsole.deadletters.plans import PLAIN, Plan
+from stompconsole.deadletters.scheduling import Chosen
 from stompconsole.deadletters.selection import Filters
 from stompconsole.models import (
     AuditEntry,
@@ -95,6 +96,21 @@ def test_a_large_one_is_frozen_by_the_worker_a_portion_at_a_time(consumer: Consu
     replay.refresh_from_db()
     assert (replay.total, replay.unfrozen, states()) == (10, None, {"replaying": 10})
     assert progress_of(replay, timezone.now()).to_freeze == 0
+
+
+def test_many_retries_sent_now_are_frozen_by_the_worker_too(wire: RunningDevBroker, consumer: Consumer) -> None:
+    make_dead_letters(consumer, 12, state="scheduled", due_at=timezone.now() + timedelta(hours=1))
+    make_dead_letters(consumer, 3)
+    matching = Chosen(filters=ORDERS, as_of=timezone.now(), count=12)
+    done = scheduling.send_now(matching, actor=None)
+    assert (done.count, done.skipped) == (12, 0)
+    assert states() == {"dead": 3, "scheduled": 12}
+    make_dead_letters(consumer, 1, state="scheduled", due_at=timezone.now() + timedelta(hours=1))
+    with running_engine():
+        until(lambda: Replay.objects.get().state == ReplayState.DONE, 20, "it is done")
+    assert progress(Replay.objects.get()) == Progress(total=12, sent=12)
+    assert states() == {"dead": 3, "scheduled": 1, "sent": 12}
+    assert len(wire.bodies("/queue/orders")) == 12
 
 
 def test_it_is_sent_once_all_of_it_is_frozen_and_each_once(wire: RunningDevBroker, consumer: Consumer) -> None:
