@@ -31,7 +31,8 @@ from stompconsole.deadletters.overlapping import ReadAhead, UnderWay, Unsendable
 from stompconsole.deadletters.pacing import Pace
 from stompconsole.deadletters.portions import Held, Portion
 from stompconsole.deadletters.replay_rows import Orders
-from stompconsole.deadletters.resending import Resender, Results
+from stompconsole.deadletters.resending import Resender
+from stompconsole.deadletters.unconfirmed import Results
 from stompconsole.delivery.sender import Senders
 from stompconsole.models import ReplayState
 

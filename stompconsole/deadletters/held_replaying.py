@@ -17,7 +17,7 @@ from channels.db import database_sync_to_async
 from stompconsole.deadletters import portions, replay_rows
 from stompconsole.deadletters.held_pass import HeldPass
 from stompconsole.deadletters.portions import Held, Portion
-from stompconsole.deadletters.resending import Results
+from stompconsole.deadletters.unconfirmed import Results
 from stompconsole.delivery.sender import Senders
 from stompconsole.models import ReplayItem, ReplayItemState
 

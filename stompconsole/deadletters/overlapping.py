@@ -11,7 +11,8 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 
 from stompconsole.deadletters.portions import Portion
-from stompconsole.deadletters.resending import Flight, Results
+from stompconsole.deadletters.resending import Flight
+from stompconsole.deadletters.unconfirmed import Results
 
 Wanted = tuple[int, tuple[str, ...], int]
 """After which item, without which brokers, how many at most."""

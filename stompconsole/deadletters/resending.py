@@ -10,17 +10,17 @@ waited for, as long as its connection lives.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 
 from stompconsole.brokers import Dialect
 from stompconsole.conf import settings_now
 from stompconsole.deadletters.portions import Outgoing
 from stompconsole.deadletters.together import all_done
+from stompconsole.deadletters.unconfirmed import Results, Unconfirmed
 from stompconsole.delivery import envelope
 from stompconsole.delivery.awaited import NOT_CONFIRMED
 from stompconsole.delivery.jobs import Message
@@ -32,8 +32,6 @@ from stompconsole.errors import (
     ConfigurationError,
     ConnectFailed,
     ReceiptTimeout,
-    RolledBack,
-    SessionClosed,
     StompConsoleError,
 )
 
@@ -50,25 +48,6 @@ STOP_GRACE_S = 2.0
 
 LONGEST_WAIT_S = 120.0
 """How long a portion is waited for at most. The sender fails it long before, connecting to a standby included."""
-
-
-@dataclass(slots=True)
-class Results:
-    """What became of a portion. Those neither sent nor refused stay waiting; ``trouble`` by broker says why,
-    ``stuck_at`` is the item that was alone in flight when trouble came.
-
-    ``in_doubt`` were written and are not confirmed, ``unsent`` the broker has certainly not been given. Of those sent,
-    ``repeated`` may have arrived twice, and ``cleared`` were in doubt and did not.
-    """
-
-    sent: list[uuid.UUID] = field(default_factory=list)
-    unsent: list[uuid.UUID] = field(default_factory=list)
-    in_doubt: list[uuid.UUID] = field(default_factory=list)
-    repeated: list[uuid.UUID] = field(default_factory=list)
-    cleared: list[uuid.UUID] = field(default_factory=list)
-    refused: dict[uuid.UUID, str] = field(default_factory=dict)
-    trouble: dict[str, str] = field(default_factory=dict)
-    stuck_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,20 +90,18 @@ class Resender:
         self._stop = stop
         self._transacts = settings_now().transacted_replays
         self._windows: dict[str, int] = {}
-        self._late: dict[uuid.UUID, Future[None]] = {}
-        self._unknown: set[uuid.UUID] = set()
-        self._told: set[uuid.UUID] = set()
+        self._unconfirmed = Unconfirmed()
 
     async def send(self, messages: Sequence[Outgoing]) -> Results:
         """Send them; returns when each is confirmed, refused or unknown. Never raises what brokers do."""
         results = Results()
         portions = _by_broker(messages)
         await asyncio.gather(*(self._send_to(broker, group, results) for broker, group in portions.items()))
-        return self._complete(results, messages)
+        return self._unconfirmed.complete(results, messages)
 
     def not_sent(self, messages: Sequence[Outgoing]) -> Results:
         """What is known of these when they are not sent after all."""
-        return self._complete(Results(), messages)
+        return self._unconfirmed.complete(Results(), messages)
 
     async def hand_over(self, messages: Sequence[Outgoing]) -> Flight | None:
         """Send them and do not wait, so that a broker that takes long to confirm always has something in hand. To be
@@ -140,7 +117,7 @@ class Resender:
         return Flight([self._hand_over(way, group) for way, group in zip(ways, portions.values(), strict=True)])
 
     def _goes_well(self, broker: BrokerSpec, messages: Sequence[Outgoing]) -> bool:
-        late = any(message.dead_letter_id in self._late for message in messages)
+        late = any(self._unconfirmed.is_late(message) for message in messages)
         return not late and len(messages) <= self._windows.get(broker.name, 1) and self._senders.of(broker).is_open
 
     async def settle(self, flight: Flight, behind: Flight | None = None) -> Results:
@@ -156,20 +133,7 @@ class Resender:
         for group in flight.groups:
             if (name := group.way.broker.name) in results.trouble:
                 self._windows[name] = 1
-        return self._complete(results, [message for group in flight.groups for message in group.messages])
-
-    def _complete(self, results: Results, messages: Sequence[Outgoing]) -> Results:
-        settled = {*results.sent, *results.refused}
-        unknown = self._late.keys() | self._unknown
-        results.in_doubt = list(unknown - settled - self._told)
-        results.unsent = [
-            message.dead_letter_id
-            for message in messages
-            # What was in doubt before stays so: another worker may have sent it.
-            if not message.in_doubt and message.dead_letter_id not in settled | unknown
-        ]
-        self._told.update(results.in_doubt)
-        return results
+        return self._unconfirmed.complete(results, [message for group in flight.groups for message in group.messages])
 
     async def _send_to(self, broker: BrokerSpec, messages: Sequence[Outgoing], results: Results) -> None:
         try:
@@ -177,8 +141,8 @@ class Resender:
         except StompConsoleError as failed:
             results.trouble[broker.name] = str(failed)
             return
-        late = [message for message in messages if message.dead_letter_id in self._late]
-        waiting = deque(message for message in messages if message.dead_letter_id not in self._late)
+        late = [message for message in messages if self._unconfirmed.is_late(message)]
+        waiting = deque(message for message in messages if not self._unconfirmed.is_late(message))
         while waiting and broker.name not in results.trouble and not self._stop.is_set():
             window = self._windows.get(broker.name, 1)
             taken = [waiting.popleft() for _ in range(min(window, len(waiting)))]
@@ -200,20 +164,20 @@ class Resender:
         """Note those that are confirmed; the others, each with what is known of it."""
         doubtful: list[tuple[Outgoing, StompConsoleError]] = []
         errors = await self._settled(group.answers)
-        if group.transacted and type(errors[0]) is BrokerRefused:
+        if group.transacted and type(errors[0]) is BrokerRefused and not self._stop.is_set():
             # On account of one of them. Each by itself the broker says of which, and takes the others.
             errors = await self._settled(self._each(group.way, group.messages))
         for message, error in zip(group.messages, errors, strict=True):
-            self._learn(message, error)
+            self._unconfirmed.learn(message, error)
             if error is None:
-                self._confirm(group.way, message, results)
+                self._unconfirmed.confirm(message, group.way.dialect, results)
             else:
                 doubtful.append((message, error))
         return doubtful
 
     async def _await_late(self, way: _Way, messages: Sequence[Outgoing], results: Results) -> None:
         """Wait once more for those whose receipts are late."""
-        outcomes = [self._late[message.dead_letter_id] for message in messages]
+        outcomes = [self._unconfirmed.outcome_of(message) for message in messages]
         errors = await self._settled(outcomes, way.broker.receipt_timeout_s)
         doubtful: list[tuple[Outgoing, StompConsoleError]] = []
         for message, outcome, error in zip(messages, outcomes, errors, strict=True):
@@ -221,33 +185,13 @@ class Resender:
                 still = f"{NOT_CONFIRMED} what was sent, {way.dialect.silence}"
                 results.trouble.setdefault(way.broker.name, still)
                 continue
-            del self._late[message.dead_letter_id]
+            self._unconfirmed.has_come(message)
             if error is None:
-                self._confirm(way, message, results)
+                self._unconfirmed.confirm(message, way.dialect, results)
             else:
-                self._learn(message, error)
+                self._unconfirmed.learn(message, error)
                 doubtful.append((message, error))
         await self._one_by_one(way, doubtful, results)
-
-    def _learn(self, message: Outgoing, error: StompConsoleError | None) -> None:
-        """Keep in mind what may be with the broker though it is not confirmed."""
-        match error:
-            case ReceiptTimeout(outcome=Future() as outcome):
-                self._late[message.dead_letter_id] = outcome
-            case RolledBack():
-                pass
-            case ReceiptTimeout() | SessionClosed():
-                self._unknown.add(message.dead_letter_id)
-
-    def _confirm(self, way: _Way, message: Outgoing, results: Results) -> None:
-        pk = message.dead_letter_id
-        results.sent.append(pk)
-        before = pk in self._unknown or (message.in_doubt and pk not in self._told)
-        if before and not way.dialect.duplicate_id_header:
-            results.repeated.append(pk)
-        elif message.in_doubt or pk in self._told:
-            results.cleared.append(pk)
-        self._unknown.discard(pk)
 
     async def _one_by_one(
         self, way: _Way, doubtful: Iterable[tuple[Outgoing, StompConsoleError]], results: Results
@@ -258,7 +202,7 @@ class Resender:
             verdict = await self._alone(way, message, error)
             match verdict:
                 case None:
-                    self._confirm(way, message, results)
+                    self._unconfirmed.confirm(message, way.dialect, results)
                 case ConnectFailed() | ReceiptTimeout() | BrokerBlocked():
                     results.trouble[way.broker.name] = str(verdict)
                     results.stuck_at = message.item_id
@@ -268,12 +212,12 @@ class Resender:
 
     async def _alone(self, way: _Way, message: Outgoing, first: StompConsoleError) -> StompConsoleError | None:
         """Send a message with no other of ours in flight: None once it is confirmed, else what is to blame."""
-        if isinstance(first, _BLAMES_ITSELF) or message.dead_letter_id in self._late:
+        if isinstance(first, _BLAMES_ITSELF) or self._unconfirmed.is_late(message):
             return first
         refusals, closes = int(isinstance(first, BrokerRefused)), 0
         while True:
             (error,) = await self._settled(self._each(way, [message]))
-            self._learn(message, error)
+            self._unconfirmed.learn(message, error)
             if error is None or isinstance(error, (*_BLAMES_ITSELF, ReceiptTimeout)):
                 return error
             refusals += isinstance(error, BrokerRefused)

@@ -8,7 +8,8 @@ import pytest
 
 from stompconsole.deadletters.overlapping import ReadAhead, UnderWay, WriteBehind
 from stompconsole.deadletters.portions import Portion
-from stompconsole.deadletters.resending import Flight, Results
+from stompconsole.deadletters.resending import Flight
+from stompconsole.deadletters.unconfirmed import Results
 
 
 class Rows:
