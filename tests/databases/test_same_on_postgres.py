@@ -18,7 +18,8 @@ TIME_LIMIT_S = 900.0
 @pytest.mark.slow
 @pytest.mark.timeout(TIME_LIMIT_S + 20)
 def test_what_touches_rows_does_on_postgres_what_it_does_on_sqlite(postgres: TestServer) -> None:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", CHOSEN]
+    # Two at once, each with a database of its own: they wait for nothing but the processor and the server.
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "-m", CHOSEN]
     with postgres_database(postgres) as url:
         env = {"DATABASE_URL": url, "PYTEST_ADDOPTS": ""}
         with processes.start([*command, *(f"tests/{folder}" for folder in FOLDERS)], env=env) as run:

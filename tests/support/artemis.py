@@ -38,7 +38,8 @@ CREATE = (
 )  # fmt: skip
 
 ACCEPTORS = """\
-<acceptors>
+<message-expiry-scan-period>500</message-expiry-scan-period>
+      <acceptors>
          <acceptor name="stomp">tcp://{host}:{stock}?protocols=STOMP</acceptor>
          <acceptor name="prefixed">tcp://{host}:{prefixed}?protocols=STOMP;{prefixes}</acceptor>
       </acceptors>"""
