@@ -17,6 +17,7 @@ from stompconsole.dashboard.paging import NOT_IN_LISTS
 from stompconsole.dashboard.stream.fragments import Fragments
 from stompconsole.deadletters.outcomes import to_freeze
 from stompconsole.deadletters.plans import Plan
+from stompconsole.metrics import queries
 from stompconsole.models import (
     Consumer,
     Replay,
@@ -32,12 +33,14 @@ RATE_OVER = timedelta(seconds=10)
 UNDER_WAY = (ReplayState.WAITING, ReplayState.RUNNING)
 RESTING = (ReplayState.PAUSED, ReplayState.STOPPED)
 DOUBTFUL_SHOWN = 50
+NO_WORKER = "no worker is running. Start one with python manage.py runworker stomp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """A replay and its items counted by state. ``per_s`` is the rate of sending over the last seconds; ``to_freeze``
-    are those of a large choice that are not items yet, and are among ``waiting``."""
+    are those of a large choice that are not items yet, and are among ``waiting``; ``has_worker`` says whether there is
+    any that could carry it out."""
 
     replay: Replay
     waiting: int
@@ -47,6 +50,7 @@ class Progress:
     skipped: int
     per_s: float
     to_freeze: int = 0
+    has_worker: bool = True
 
     @property
     def total(self) -> int:
@@ -82,7 +86,7 @@ class Progress:
     @property
     def obstacle(self) -> str:
         """What it waits for, "" while it gets on."""
-        return self.replay.note if self.under_way else ""
+        return (self.replay.note or ("" if self.has_worker else NO_WORKER)) if self.under_way else ""
 
     @property
     def pace(self) -> str:
@@ -114,12 +118,12 @@ class Trouble:
 
 
 def progress_of(replay: Replay, now: datetime) -> Progress:
-    """The progress of one replay. Two queries at most."""
+    """The progress of one replay. Three queries at most."""
     return progress_of_all([replay], now)[0]
 
 
 def progress_of_all(replays: Iterable[Replay], now: datetime) -> list[Progress]:
-    """The progress of several, in the same two queries."""
+    """The progress of several, in the same queries."""
     rows = list(replays)
     items = ReplayItem.objects.filter(replay__in=rows)
     going = ReplayItem.objects.filter(replay__in=[row for row in rows if row.state in UNDER_WAY])
@@ -127,10 +131,13 @@ def progress_of_all(replays: Iterable[Replay], now: datetime) -> list[Progress]:
     recent = going.filter(sent_at__gt=now - RATE_OVER).order_by().values_list("replay_id").annotate(count=Count("pk"))
     counts = {(replay_id, state): count for replay_id, state, count in states}
     just_sent = dict(recent)
-    return [_progress(row, counts, just_sent.get(row.pk, 0), now) for row in rows]
+    has_worker = not any(row.state in UNDER_WAY for row in rows) or queries.has_worker(now)
+    return [_progress(row, counts, just_sent.get(row.pk, 0), now, has_worker=has_worker) for row in rows]
 
 
-def _progress(row: Replay, counts: Mapping[tuple[int, str], int], just_sent: int, now: datetime) -> Progress:
+def _progress(
+    row: Replay, counts: Mapping[tuple[int, str], int], just_sent: int, now: datetime, *, has_worker: bool
+) -> Progress:
     def of(state: ReplayItemState) -> int:
         return counts.get((row.pk, state), 0)
 
@@ -145,6 +152,7 @@ def _progress(row: Replay, counts: Mapping[tuple[int, str], int], just_sent: int
         skipped=of(ReplayItemState.SKIPPED),
         per_s=just_sent / min(lived, RATE_OVER.total_seconds()),
         to_freeze=left,
+        has_worker=has_worker,
     )
 
 

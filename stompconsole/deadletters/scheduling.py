@@ -101,7 +101,7 @@ def send_now(
 ) -> Rescheduled:
     """Have these retries sent before they are due. They go on where they were: this uses no step of theirs."""
     now = timezone.now()
-    replay = freezing.begin_retries(f"retries sent now: {chosen.expected} {chosen.words}", actor)
+    replay = freezing.begin_retries(f"retries sent now: {chosen.expected:,} {chosen.words}", actor)
     count = chosen.frozen_for(replay)
     if count > chosen.expected or not count:
         transaction.set_rollback(True)

@@ -136,6 +136,12 @@ def _worker_standing(row: Worker, now: datetime) -> Standing:
     return Standing.DRAINING if row.state == WorkerState.DRAINING else Standing.RUNNING
 
 
+def has_worker(now: datetime) -> bool:
+    """Whether any worker is there that takes up work."""
+    heard_of = now - timedelta(seconds=settings_now().stale_after_s)
+    return Worker.objects.filter(state=WorkerState.RUNNING, heartbeat_at__gte=heard_of).exists()
+
+
 def _shown(worker: WorkerLine, now: datetime) -> bool:
     return worker.standing is not Standing.STOPPED and now - worker.heartbeat_at < FORGOTTEN_AFTER
 

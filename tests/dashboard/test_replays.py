@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from stompconsole.models import AuditEntry, DeadLetter, DeadLetterState, Replay, ReplayItem, ReplayState
+from stompconsole.models import AuditEntry, DeadLetter, DeadLetterState, Replay, ReplayItem, ReplayState, Worker
 from tests.dashboard import rows
 from tests.dashboard.reading import elements, html, inside, text
 
@@ -150,7 +150,29 @@ def make_replay(**counts: int) -> Replay:
     return replay
 
 
+def test_a_replay_that_no_worker_can_carry_out_says_so(client: Client) -> None:
+    replay = make_replay(waiting=4)
+    words = "no worker is running. Start one with python manage.py runworker stomp"
+    assert words in text(client.get(replay.get_absolute_url()))
+    assert words in text(client.get("/console/replays/"))
+    rows.make_worker(silent_s=60)
+    assert words in text(client.get(replay.get_absolute_url()))
+    rows.make_worker()
+    assert words not in text(client.get(replay.get_absolute_url()))
+    Worker.objects.all().delete()
+    Replay.objects.update(state="paused")
+    assert words not in text(client.get(replay.get_absolute_url()))
+
+
+def test_what_is_not_set_aside_yet_is_not_said_to_be_deleted(client: Client) -> None:
+    replay = Replay.objects.create(selection="all", total=5, unfrozen={"filters": {}, "as_of": ""})
+    assert "None is set aside for it yet" in inside(client.get(replay.get_absolute_url()), "items")
+    Replay.objects.update(unfrozen=None)
+    assert "have been deleted" in inside(client.get(replay.get_absolute_url()), "items")
+
+
 def test_a_replay_shows_how_it_goes(client: Client) -> None:
+    rows.make_worker()
     replay = make_replay(waiting=4, sent=1, processed=3, failed_again=1, skipped=1)
     page = client.get(replay.get_absolute_url())
     assert "3 processed1 sent1 failed again1 skipped4 to send" in text(page)

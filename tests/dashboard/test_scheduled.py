@@ -138,6 +138,18 @@ def test_all_that_match_only_after_a_page_has_said_how_many(
     assert states() == sorted([*left, "scheduled"])
 
 
+def test_all_that_match_are_sent_by_a_replay_whose_page_comes_next(client: Client) -> None:
+    for _ in range(2):
+        scheduled()
+    asked = client.post(SEND, {"scope": "matching", "state": "scheduled"})
+    letter = DeadLetter.objects.first()
+    assert letter is not None
+    client.post(CANCEL, {"id": str(letter.pk)})
+    page = client.post(SEND, fields_of(asked), follow=True)
+    assert page.redirect_chain[-1][0] == f"/console/replays/{Replay.objects.get().pk}/"
+    assert "1 retry left out: not scheduled any more." in text(page)
+
+
 def begun(client: Client, count: int) -> Any:
     """The page of a large cancel, after its first slice."""
     consumer = rows.make_consumer(retry_later="5m, 1h, 6h")

@@ -109,6 +109,11 @@ def _act(request: HttpRequest, act: Act) -> HttpResponse:
         return _cancel_some(request, choice, confirmed)
     by = operator(request)
     done = act.do(_chosen(choice, confirmed), actor=by.user, remote_address=by.remote_address)
+    if done.replay is not None and choice.matching:
+        # They may be many: where they are now is told by its page.
+        if done.skipped:
+            messages.warning(request, _left_out(done))
+        return redirect(done.replay)
     _tell(request, act, done)
     return redirect(back(request, _list()))
 
@@ -158,9 +163,13 @@ def _tell(request: HttpRequest, act: Act, done: Rescheduled) -> None:
     if done.refusal:
         messages.error(request, done.refusal)
         return
-    left_out = f" {_retries(done.skipped)} left out: not scheduled any more." if done.skipped else ""
+    left_out = f" {_left_out(done)}" if done.skipped else ""
     undo = f"{shell.RESTORE_TAG}{done.at.isoformat()}" if act is CANCEL else ""
     messages.success(request, f"{_retries(done.count)} {act.done}.{left_out}", extra_tags=undo)
+
+
+def _left_out(done: Rescheduled) -> str:
+    return f"{_retries(done.skipped)} left out: not scheduled any more."
 
 
 def _retries(count: int) -> str:
