@@ -120,6 +120,9 @@ class Gate:
         """Have it count; returns the one that is to be tried next, if it said nothing."""
         if self._breaker.phase is Phase.HALF_OPEN:
             return self._count_tried(delivery, disposition) if delivery is self._tried else None
+        if self._breaker.phase is Phase.OPEN:
+            # Begun before it opened, on another thread: that is told already.
+            return None
         if isinstance(disposition, Ack):
             self._breaker.passed()
         elif outcome_of(disposition) is Outcome.FAILED and delivery.attempts <= delivery.attempts_before + 1:

@@ -82,6 +82,7 @@ def test_a_dead_downstream_costs_a_handful_and_when_it_is_back_the_rest_is_handl
         run.wait_settled()
         assert run.runner.status.reason == ""
         letters = take_dead_letters(run.consumer, dead)
+        assert sum(turn.startswith("breaker opened") for turn in run.seen.breaker) == 1, "however many threads saw it"
     assert max(Counter(downstream.called).values()) == 1, "nothing is handled twice"
     assert sorted([int(body) for _, body in letters] + downstream.done) == list(range(200))
 

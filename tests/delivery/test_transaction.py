@@ -18,7 +18,8 @@ from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.devbroker.refusals import AfterError
 from stompconsole.errors import BrokerBlocked, BrokerRefused, ReceiptTimeout, RolledBack, SessionClosed
 from stompconsole.transport.session import Endpoint
-from tests.delivery.running import take_all
+from tests.delivery.running import running, take_all
+from tests.delivery.test_depths import figures, read
 from tests.support.brokers import TestBroker
 from tests.support.devbroker import RunningDevBroker, running_devbroker
 from tests.support.waiting import until
@@ -323,7 +324,10 @@ class TestActiveMQ:
         sender.close(1.0)
         real.start()
         confirmed = [future for future in futures if future.exception(0) is None]
-        there = take_all(broker, destination, 100 * len(confirmed))
+        with running(broker, destination) as run:
+            run.seen.wait(100 * len(confirmed))
+            until(lambda: figures(read(real, destination)[0])[:2] == (0, 0), 20, "nothing is left")
+        there = run.seen.bodies
         assert len(there) in {100 * len(confirmed), 100 * len(futures)}
         assert there == list(range(len(there)))
 
