@@ -245,6 +245,10 @@ CAPTURE_BATCH = 400
 CAPTURE_PREFETCH = 1_200
 """What both threads have in hand, and the next batch on its way: else the broker waits for ACKs, and they for it."""
 
+CAPTURE_TIMES = 12
+"""How much of it there is at most for each message of a consumer's own prefetch: who has large messages gives that a
+small figure, since all of them are in memory, and dead letters are as large."""
+
 
 def consume_spec(consumer: ConsumerSpec) -> SubscriptionSpec:
     """The subscription that feeds a consumer's handler."""
@@ -268,12 +272,13 @@ def consume_spec(consumer: ConsumerSpec) -> SubscriptionSpec:
 
 def capture_spec(consumer: ConsumerSpec) -> SubscriptionSpec:
     """The subscription that moves a consumer's dead letters from the broker into rows."""
+    prefetch = min(CAPTURE_PREFETCH, CAPTURE_TIMES * consumer.prefetch)
     return SubscriptionSpec(
         name=f"{consumer.name} dead letters",
         broker=consumer.broker,
         destination=consumer.dead_letters,
         ack_mode=AckMode.CLIENT_INDIVIDUAL,
         threads=CAPTURE_THREADS,
-        prefetch=CAPTURE_PREFETCH,
-        batch=CAPTURE_BATCH,
+        prefetch=prefetch,
+        batch=min(CAPTURE_BATCH, prefetch // 3),
     )

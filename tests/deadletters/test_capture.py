@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -80,9 +81,12 @@ def test_the_traceback_of_ours_is_kept_in_its_column_and_not_among_the_headers_a
     assert kept == {"Traceback …": None, "": "of somebody else"}
 
 
-def test_a_capture_has_a_batch_for_each_thread_and_one_on_its_way(consumer: Consumer) -> None:
-    spec = capture_spec(consumer.spec())
-    assert spec.threads == 2
+@pytest.mark.parametrize(("prefetch", "in_memory"), [(1, 12), (10, 120), (100, 1_200), (5_000, 1_200)])
+def test_a_capture_has_a_batch_for_each_thread_and_one_on_its_way_as_far_as_messages_are_small(
+    consumer: Consumer, prefetch: int, in_memory: int
+) -> None:
+    spec = capture_spec(replace(consumer.spec(), prefetch=prefetch))
+    assert (spec.threads, spec.prefetch) == (2, in_memory)
     assert spec.prefetch >= (spec.threads + 1) * spec.batch
 
 
