@@ -120,14 +120,13 @@ class Gate:
         """Have it count; returns the one that is to be tried next, if it said nothing."""
         if self._breaker.phase is Phase.HALF_OPEN:
             return self._count_tried(delivery, disposition) if delivery is self._tried else None
-        if self._breaker.phase is Phase.OPEN:
-            # Begun before it opened, on another thread: that is told already.
-            return None
+        was_open = self._breaker.phase is Phase.OPEN
         if isinstance(disposition, Ack):
             self._breaker.passed()
         elif outcome_of(disposition) is Outcome.FAILED and delivery.attempts <= delivery.attempts_before + 1:
             self._breaker.failed(in_words(disposition.failure, self._policy.quoting))
-            if self._breaker.phase is Phase.OPEN:
+            # Once: others may have been begun before it opened, on other threads.
+            if self._breaker.phase is Phase.OPEN and not was_open:
                 self._told(f"breaker opened: {self._until()}")
         return None
 
