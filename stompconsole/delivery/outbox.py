@@ -25,9 +25,11 @@ class Outbox:
         self._frames: list[bytes] = []
         self._bytes = 0
 
-    def send(self, session: Session, headers: Mapping[str, str], body: bytes, told: Told) -> None:
-        """SEND with a receipt: ``told`` as by the session."""
-        self.put(session, session.prepare("SEND", headers, body, told))
+    def send(
+        self, session: Session, headers: Mapping[str, str], body: bytes, told: Told, *, by_name: bool = False
+    ) -> None:
+        """SEND with a receipt: ``told`` and ``by_name`` as by the session."""
+        self.put(session, session.prepare("SEND", headers, body, told, by_name=by_name))
 
     def put(self, session: Session, frame: bytes) -> None:
         """A frame behind those that are there."""

@@ -232,7 +232,9 @@ class Sender:
                 self._write_together(session, job.messages, told)
             else:
                 (message,) = job.messages
-                self._outbox.send(session, self._headers(message, session.endpoint), message.body, told)
+                headers = self._headers(message, session.endpoint)
+                # An ERROR that names no frame is about one of a transaction then, perhaps one that is over.
+                self._outbox.send(session, headers, message.body, told, by_name=self._dialect.transacts_sends)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's: the thread is everybody's
             self._lone = None
             job.answer.finish(error)

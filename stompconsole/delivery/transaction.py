@@ -39,7 +39,7 @@ class Transaction:
         """BEGIN and the SENDs. Raises ConfigurationError, and writes nothing, where one can't be encoded."""
         *most, (headers, body) = messages
         encoded = [frames.encode("SEND", {**given, **self._name}, content) for given, content in most]
-        last = self._session.prepare("SEND", {**headers, **self._name}, body, self._are_taken)
+        last = self._session.prepare("SEND", {**headers, **self._name}, body, self._are_taken, by_name=True)
         for frame in (frames.encode("BEGIN", self._name), *encoded, last):
             outbox.put(self._session, frame)
 

@@ -143,6 +143,22 @@ def test_one_that_begins_after_an_error_is_not_held_to_it() -> None:
         second.result(10)
 
 
+def test_a_late_error_about_one_is_not_held_against_what_is_sent_after_it() -> None:
+    with told_by_hand() as (sender, peer):
+        future = sender.send_together(messages(3))
+        last = read_sends(peer, 3)
+        refuse(peer)
+        peer.confirm(last)
+        assert peer.read_frame().startswith(b"ABORT")
+        failure(future)
+        again = [sender.send("/queue/a", {}, b"%d" % number) for number in range(3)]
+        receipts = [peer.receipt_of(peer.read_frame()) for _ in range(3)]
+        refuse(peer)
+        for receipt in receipts:
+            peer.confirm(receipt)
+        assert [each.exception(10) for each in again] == [None] * 3
+
+
 def test_a_commit_that_is_refused_on_account_of_one_has_stored_nothing() -> None:
     with told_by_hand() as (sender, peer):
         future = sender.send_together(messages(2))
