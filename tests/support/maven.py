@@ -1,15 +1,18 @@
 """Servers that come from Maven Central by its usual client: fetched once, kept in a cache folder of the user.
 
-Two runs may race: each writes beside and renames, and the one that comes second takes what is there. What stands in
-the way (no Maven, no Java, no network, a broken download) is told in Maven's own words.
+Two runs may race: each writes beside and renames, and the one that comes second takes what is there; their Mavens run
+one after the other. What stands in the way (no Maven, no Java, no network, a broken download) is told in Maven's own
+words.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
 from tempfile import TemporaryDirectory
@@ -107,13 +110,23 @@ def cache() -> Path:
 def _maven(goal: str, *arguments: str) -> None:
     command = ["mvn", *OPTIONS, f"{PLUGIN}:{goal}", *arguments]
     try:
-        ran = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S, check=False
-        )
+        with _alone():
+            ran = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S, check=False
+            )
     except subprocess.TimeoutExpired:
         raise Unavailable(f"Maven did not fetch it in {FETCH_TIMEOUT_S:g} s") from None
     if ran.returncode:
         raise Unavailable(f"Maven can't fetch it: {said(ran.stdout + ran.stderr)}")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One Maven at a time: two would write into its own repository over each other. It is held for as long as one may
+    take at most."""
+    with cache().with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def said(output: str) -> str:
