@@ -1,0 +1,94 @@
+"""Replays to real brokers, whose worker is killed, or whose broker is: none is lost, and what came twice is named."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from stompconsole.deadletters import portions, selection
+from stompconsole.deadletters.outcomes import Progress, progress
+from stompconsole.delivery import envelope
+from stompconsole.models import Consumer, Replay, ReplayItem, ReplayItemState, ReplayState
+from tests.deadletters.engines import running_engine, start_engine
+from tests.deadletters.making import make_broker, make_consumer, make_dead_letters, make_worker
+from tests.delivery.running import running, send
+from tests.support.brokers import TestBroker
+from tests.support.waiting import until
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+TOTAL = 4_000
+
+
+@pytest.fixture(params=["rabbitmq", "activemq", "activemq6", "artemis"])
+def broker(request: pytest.FixtureRequest) -> TestBroker:
+    made: TestBroker = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture
+def consumer(broker: TestBroker, destination: str) -> Consumer:
+    return make_consumer(make_broker(broker), destination=destination)
+
+
+def replay_of(consumer: Consumer) -> Replay:
+    rows = make_dead_letters(consumer, TOTAL, origin=consumer.destination)
+    replay = selection.replay_selected([row.pk for row in rows], actor=None).replay
+    assert replay is not None
+    return replay
+
+
+def some_are_sent(replay: Replay) -> None:
+    sent = replay.items.filter(state=ReplayItemState.SENT)
+    until(lambda: sent.count() >= 400, 30, "the first portion is sent")
+
+
+def wait_done(replay: Replay) -> Progress:
+    def is_done() -> bool:
+        replay.refresh_from_db()
+        return replay.state == ReplayState.DONE
+
+    until(is_done, 60, "it is done")
+    return progress(replay)
+
+
+def arrived(consumer: Consumer) -> Counter[str]:
+    """What is in the queue, by dead letter."""
+    spec = consumer.broker.spec()
+    send(spec, consumer.destination, ["the last"])
+    with running(spec, consumer.destination) as run:
+        until(lambda: "the last" in run.seen.bodies, 60, "all have come")
+        run.wait_settled()
+    came = [payload for payload in run.seen.payloads if payload.body != "the last"]
+    return Counter(payload.headers[envelope.DEAD_LETTER_ID] for payload in came)
+
+
+def assert_none_is_lost(replay: Replay, ledger: Counter[str]) -> None:
+    items = ReplayItem.objects.filter(replay=replay)
+    assert set(ledger) == {str(pk) for pk in items.values_list("dead_letter", flat=True)}
+    doubtful = {str(pk) for pk in items.filter(doubtful=True).values_list("dead_letter", flat=True)}
+    assert {pk for pk, count in ledger.items() if count > 1} <= doubtful, "what came twice is named"
+    assert len(doubtful) <= 3 * portions.PORTION
+
+
+def test_a_worker_that_is_killed_loses_nothing(consumer: Consumer) -> None:
+    replay = replay_of(consumer)
+    with start_engine(make_worker().pk, lease_s=2.0) as process:
+        some_are_sent(replay)
+        process.kill()
+    assert progress(replay).waiting > 0, "it was killed in the middle"
+    with running_engine():
+        assert wait_done(replay) == Progress(total=TOTAL, sent=TOTAL)
+    assert_none_is_lost(replay, arrived(consumer))
+
+
+def test_a_broker_that_is_killed_loses_nothing(broker: TestBroker, consumer: Consumer) -> None:
+    replay = replay_of(consumer)
+    with running_engine():
+        some_are_sent(replay)
+        broker.kill()
+        assert progress(replay).waiting > 0, "it was killed in the middle"
+        broker.start()
+        assert wait_done(replay) == Progress(total=TOTAL, sent=TOTAL)
+    assert_none_is_lost(replay, arrived(consumer))
