@@ -1,10 +1,10 @@
 """SENDs that a broker stores together or not at all: one receipt for all of them, and one write to its disk.
 
 On ActiveMQ a SEND with a receipt waits for the disk by itself, and those behind it wait for it; in a transaction only
-the last and the COMMIT do. A SEND without a receipt that is refused is told by an ERROR that names no frame, before
-the receipt of the last one, and makes the COMMIT fail unless the broker is set up otherwise
+the last and the COMMIT do. A SEND without a receipt that is refused is told by an ERROR that names no frame, mostly
+before the receipt of the last one, and makes the COMMIT fail unless the broker is set up otherwise
 (``rollbackOnlyOnAsyncException``). So the COMMIT waits for that receipt: after an ERROR it is an ABORT instead. Which
-of them was refused is for whoever sends them again, one by one.
+of them was refused is found out by whoever sends them again, with a receipt for each.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Transaction:
         self._taken = taken
         self._told = told
         self._refused = False
-        # Of one that began before, perhaps: then this one is rolled back too, and sent one by one.
+        # Of one that began before, perhaps: then this one is rolled back too, and its messages are sent again.
         self._errors_before = session.unnamed_errors
 
     def begin(self, outbox: Outbox, messages: Sequence[tuple[Mapping[str, str], bytes]]) -> None:
