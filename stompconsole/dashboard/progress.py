@@ -131,7 +131,7 @@ def progress_of_all(replays: Iterable[Replay], now: datetime) -> list[Progress]:
     recent = going.filter(sent_at__gt=now - RATE_OVER).order_by().values_list("replay_id").annotate(count=Count("pk"))
     counts = {(replay_id, state): count for replay_id, state, count in states}
     just_sent = dict(recent)
-    has_worker = not any(row.state in UNDER_WAY for row in rows) or queries.has_worker(now)
+    has_worker = not any(row.state in UNDER_WAY for row in rows) or queries.has_worker()
     return [_progress(row, counts, just_sent.get(row.pk, 0), now, has_worker=has_worker) for row in rows]
 
 

@@ -85,9 +85,18 @@ def freeze(replay: Replay, choices: Iterable[QuerySet[DeadLetter]]) -> int:
     return replay.total
 
 
-def begin_freezing(replay: Replay, filters: Filters, as_of: datetime, count: int) -> None:
-    """Have the worker that takes ``replay`` freeze the ``count`` that match, before it sends the first of them.
-    ``filters`` are settled."""
+def freeze_matching(replay: Replay, filters: Filters, as_of: datetime) -> int:
+    """The same of all that match since ``as_of``: now or, if they are many, by the worker that takes ``replay``, before
+    it sends the first of them."""
+    settled = filters.settled(as_of)
+    rows = settled.frozen(as_of, state_of(replay))
+    if (count := rows.count()) <= AT_ONCE:
+        return freeze(replay, [rows])
+    _leave_to_the_worker(replay, settled, as_of, count)
+    return count
+
+
+def _leave_to_the_worker(replay: Replay, filters: Filters, as_of: datetime, count: int) -> None:
     replay.total = count
     replay.unfrozen = {"filters": asdict(filters), "as_of": as_of.isoformat()}
     replay.save(update_fields=["total", "unfrozen"])

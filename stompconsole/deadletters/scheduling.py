@@ -63,26 +63,20 @@ class Chosen:
         """For the record."""
         return self.filters.describe() if self.filters is not None else "selected"
 
-    def rows(self) -> Iterable[QuerySet[DeadLetter]]:
-        """Those of them that are scheduled, in portions."""
+    def freeze_for(self, replay: Replay) -> int:
+        """Make them items of ``replay``; returns how many there are."""
         if self.filters is not None and self.as_of is not None:
-            return [self.filters.frozen(self.as_of, DeadLetterState.SCHEDULED)]
-        return freezing.scheduled_by_id(chosen_ids(self.ids))
-
-    def frozen_for(self, replay: Replay) -> int:
-        """Make them items of ``replay``, now or, if they are many, by the worker that takes it; returns how many."""
-        if self.filters is not None and self.as_of is not None:
-            settled = self.filters.settled(self.as_of)
-            if (count := settled.frozen(self.as_of, DeadLetterState.SCHEDULED).count()) > freezing.AT_ONCE:
-                freezing.begin_freezing(replay, settled, self.as_of, count)
-                return count
-        return freezing.freeze(replay, self.rows())
+            return freezing.freeze_matching(replay, self.filters, self.as_of)
+        return freezing.freeze(replay, self._by_id())
 
     def some(self, most: int | None) -> tuple[list[uuid.UUID], int]:
         """The ids of the first of them, and how many there are beyond: of those that match, ``most`` if it is given."""
         if self.filters is not None and self.as_of is not None:
             return slice_of(self.filters.frozen(self.as_of, DeadLetterState.SCHEDULED), most)
-        return [pk for rows in self.rows() for pk in ids_of(rows)], 0
+        return [pk for rows in self._by_id() for pk in ids_of(rows)], 0
+
+    def _by_id(self) -> Iterable[QuerySet[DeadLetter]]:
+        return freezing.scheduled_by_id(chosen_ids(self.ids))
 
     def still(self, rows: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
         """Those of ``rows`` that are what was counted: not what was sent meanwhile, and waits for its next retry."""
@@ -102,7 +96,7 @@ def send_now(
     """Have these retries sent before they are due. They go on where they were: this uses no step of theirs."""
     now = timezone.now()
     replay = freezing.begin_retries(f"retries sent now: {chosen.expected:,} {chosen.words}", actor)
-    count = chosen.frozen_for(replay)
+    count = chosen.freeze_for(replay)
     if count > chosen.expected or not count:
         transaction.set_rollback(True)
         return _refused(chosen, now, count)

@@ -109,13 +109,7 @@ def replay_matching(
     before the worker has frozen a large choice."""
     by = By(actor=actor, reason=storable.text(reason), remote_address=remote_address, actor_name=actor_name)
     replay = freezing.begin(filters.describe(), by.reason, actor, plan)
-    settled = filters.settled(as_of)
-    rows = settled.frozen(as_of)
-    chosen = rows.count()
-    if chosen > freezing.AT_ONCE:
-        freezing.begin_freezing(replay, settled, as_of, chosen)
-    else:
-        chosen = freezing.freeze(replay, [rows])
+    chosen = freezing.freeze_matching(replay, filters, as_of)
     if chosen > expected_count:
         return _refuse(Planned(refusal=grown(expected_count, chosen)))
     if not chosen:

@@ -33,6 +33,7 @@ from stompconsole.models import (
     SubscriptionState,
     Worker,
     WorkerState,
+    living_workers,
 )
 
 _SHOWN = (
@@ -136,10 +137,9 @@ def _worker_standing(row: Worker, now: datetime) -> Standing:
     return Standing.DRAINING if row.state == WorkerState.DRAINING else Standing.RUNNING
 
 
-def has_worker(now: datetime) -> bool:
+def has_worker() -> bool:
     """Whether any worker is there that takes up work."""
-    heard_of = now - timedelta(seconds=settings_now().stale_after_s)
-    return Worker.objects.filter(state=WorkerState.RUNNING, heartbeat_at__gte=heard_of).exists()
+    return Worker.objects.filter(living_workers(settings_now().stale_after_s)).exists()
 
 
 def _shown(worker: WorkerLine, now: datetime) -> bool:

@@ -16,7 +16,7 @@ from stompconsole.models.sample import HandledSample
 from stompconsole.models.subscription import Subscription, open_breakers
 from stompconsole.models.throughput import ThroughputBucket
 from stompconsole.models.trial import Trial, TrialItem, TrialItemState, TrialState
-from stompconsole.models.worker import Worker, WorkerState
+from stompconsole.models.worker import Worker, WorkerState, living_workers
 
 __all__ = [
     "LONGEST_HELD_S",
@@ -53,5 +53,6 @@ __all__ = [
     "TrialState",
     "Worker",
     "WorkerState",
+    "living_workers",
     "open_breakers",
 ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 from django.db import models
+from django.db.models.functions import Now
 
 
 class WorkerState(models.TextChoices):
@@ -13,6 +15,11 @@ class WorkerState(models.TextChoices):
     RUNNING = "running"
     DRAINING = "draining"
     STOPPED = "stopped"
+
+
+def living_workers(stale_after_s: float) -> models.Q:
+    """Workers that take up work and were heard of in the last seconds, by the database's clock."""
+    return models.Q(state=WorkerState.RUNNING, heartbeat_at__gt=Now() - timedelta(seconds=stale_after_s))
 
 
 class Worker(models.Model):

@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 import stompconsole
-from stompconsole.models import Worker, WorkerState
+from stompconsole.models import Worker, WorkerState, living_workers
 
 FORGOTTEN_AFTER = timedelta(days=1)
 """How long rows of workers that have stopped or gone silent are kept."""
@@ -41,9 +41,7 @@ class Registry:
 
     def living(self, stale_after_s: float) -> frozenset[UUID]:
         """The workers that take slots and were heard of in the last seconds, this one included."""
-        heard = Worker.objects.filter(
-            state=WorkerState.RUNNING, heartbeat_at__gt=Now() - timedelta(seconds=stale_after_s)
-        )
+        heard = Worker.objects.filter(living_workers(stale_after_s))
         return frozenset(heard.values_list("pk", flat=True)) | {self.worker_id}
 
     def leads(self, stale_after_s: float) -> bool:

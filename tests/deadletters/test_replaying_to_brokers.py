@@ -6,12 +6,13 @@ from collections import Counter
 
 import pytest
 
-from stompconsole.deadletters import portions, selection
+from stompconsole.deadletters import portions
 from stompconsole.deadletters.outcomes import Progress, progress
 from stompconsole.delivery import envelope
-from stompconsole.models import Consumer, Replay, ReplayItem, ReplayItemState, ReplayState
+from stompconsole.models import Consumer, Replay, ReplayItem, ReplayItemState
 from tests.deadletters.engines import running_engine, start_engine
 from tests.deadletters.making import make_broker, make_consumer, make_dead_letters, make_worker
+from tests.deadletters.test_replaying import replay_of, wait_done
 from tests.delivery.running import running, send
 from tests.support.brokers import TestBroker
 from tests.support.waiting import until
@@ -32,25 +33,13 @@ def consumer(broker: TestBroker, destination: str) -> Consumer:
     return make_consumer(make_broker(broker), destination=destination)
 
 
-def replay_of(consumer: Consumer) -> Replay:
-    rows = make_dead_letters(consumer, TOTAL, origin=consumer.destination)
-    replay = selection.replay_selected([row.pk for row in rows], actor=None).replay
-    assert replay is not None
-    return replay
+def replay_to(consumer: Consumer) -> Replay:
+    return replay_of(make_dead_letters(consumer, TOTAL, origin=consumer.destination))
 
 
 def some_are_sent(replay: Replay) -> None:
     sent = replay.items.filter(state=ReplayItemState.SENT)
     until(lambda: sent.count() >= 400, 30, "the first portion is sent")
-
-
-def wait_done(replay: Replay) -> Progress:
-    def is_done() -> bool:
-        replay.refresh_from_db()
-        return replay.state == ReplayState.DONE
-
-    until(is_done, 60, "it is done")
-    return progress(replay)
 
 
 def arrived(consumer: Consumer) -> Counter[str]:
@@ -73,22 +62,22 @@ def assert_none_is_lost(replay: Replay, ledger: Counter[str]) -> None:
 
 
 def test_a_worker_that_is_killed_loses_nothing(consumer: Consumer) -> None:
-    replay = replay_of(consumer)
+    replay = replay_to(consumer)
     with start_engine(make_worker().pk, lease_s=2.0) as process:
         some_are_sent(replay)
         process.kill()
     assert progress(replay).waiting > 0, "it was killed in the middle"
     with running_engine():
-        assert wait_done(replay) == Progress(total=TOTAL, sent=TOTAL)
+        assert wait_done(replay, 60.0) == Progress(total=TOTAL, sent=TOTAL)
     assert_none_is_lost(replay, arrived(consumer))
 
 
 def test_a_broker_that_is_killed_loses_nothing(broker: TestBroker, consumer: Consumer) -> None:
-    replay = replay_of(consumer)
+    replay = replay_to(consumer)
     with running_engine():
         some_are_sent(replay)
         broker.kill()
         assert progress(replay).waiting > 0, "it was killed in the middle"
         broker.start()
-        assert wait_done(replay) == Progress(total=TOTAL, sent=TOTAL)
+        assert wait_done(replay, 60.0) == Progress(total=TOTAL, sent=TOTAL)
     assert_none_is_lost(replay, arrived(consumer))

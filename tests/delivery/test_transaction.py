@@ -75,6 +75,13 @@ def read_commit(peer: Peer, name: str = "t1") -> str:
     return peer.receipt_of(frame)
 
 
+def up_to_commit(sender: Sender, peer: Peer) -> tuple[Future[None], str]:
+    """What becomes of two messages whose COMMIT is written, and the receipt of that."""
+    future = sender.send_together(messages(2))
+    peer.confirm(read_sends(peer, 2))
+    return future, read_commit(peer)
+
+
 def refuse(peer: Peer, receipt: str = "") -> None:
     named = f"receipt-id:{receipt}\n" if receipt else ""
     peer.send(f"ERROR\n{named}message:not that one\n\n\0".encode())
@@ -161,9 +168,7 @@ def test_a_late_error_about_one_is_not_held_against_what_is_sent_after_it() -> N
 
 def test_a_commit_that_is_refused_on_account_of_one_has_stored_nothing() -> None:
     with told_by_hand() as (sender, peer):
-        future = sender.send_together(messages(2))
-        peer.confirm(read_sends(peer, 2))
-        commit = read_commit(peer)
+        future, commit = up_to_commit(sender, peer)
         refuse(peer)
         refuse(peer, commit)
         assert type(failure(future)) is BrokerRefused
@@ -171,17 +176,14 @@ def test_a_commit_that_is_refused_on_account_of_one_has_stored_nothing() -> None
 
 def test_a_commit_that_is_refused_for_itself_may_have_stored_them() -> None:
     with told_by_hand() as (sender, peer):
-        future = sender.send_together(messages(2))
-        peer.confirm(read_sends(peer, 2))
-        refuse(peer, read_commit(peer))
+        future, commit = up_to_commit(sender, peer)
+        refuse(peer, commit)
         assert type(failure(future)) is ReceiptTimeout
 
 
 def test_a_commit_that_is_confirmed_though_one_was_refused_is_not_taken_for_all() -> None:
     with told_by_hand() as (sender, peer):
-        future = sender.send_together(messages(2))
-        peer.confirm(read_sends(peer, 2))
-        commit = read_commit(peer)
+        future, commit = up_to_commit(sender, peer)
         refuse(peer)
         peer.confirm(commit)
         assert type(failure(future)) is ReceiptTimeout
@@ -201,9 +203,7 @@ def test_a_connection_that_ends_before_the_commit_has_sent_nothing(all_of_it: bo
 
 def test_a_connection_that_ends_after_the_commit_may_have_sent_them() -> None:
     with told_by_hand() as (sender, peer):
-        future = sender.send_together(messages(2))
-        peer.confirm(read_sends(peer, 2))
-        read_commit(peer)
+        future, _ = up_to_commit(sender, peer)
         peer.reset()
         assert type(failure(future)) is SessionClosed
 

@@ -96,19 +96,16 @@ class SmallActiveMQ(ActiveMQ):
         super().__init__(server, folder)
         self._usage = usage
 
-    def _configure(self) -> None:
-        super()._configure()
-        path = self._folder / "conf" / "activemq.xml"
-        text = path.read_text()
+    def configure(self, activemq_xml: str) -> str:
         for old, new in (
             # Space comes back by the journal file, when it is cleaned up: small files, cleaned up often.
             ("<kahaDB ", '<kahaDB journalMaxFileLength="512kb" cleanupInterval="500" checkpointInterval="500" '),
             ('<storeUsage limit="1 gb"/>', '<storeUsage limit="4 mb"/>'),
             ("<systemUsage><systemUsage>", f"<systemUsage><systemUsage {self._usage}>"),
         ):
-            assert old in text
-            text = text.replace(old, new)
-        path.write_text(text)
+            assert old in activemq_xml
+            activemq_xml = activemq_xml.replace(old, new)
+        return activemq_xml
 
 
 class FullStore(Blockade):

@@ -48,15 +48,12 @@ class GuardedActiveMQ(activemq.ActiveMQ):
         """Its TLS door; spoken to plainly if there is no ``tls``."""
         return Endpoint(host=HOST, port=self.port, tls=tls)
 
-    def _configure(self) -> None:
-        super()._configure()
+    def configure(self, activemq_xml: str) -> str:
         store = self._folder / "store.p12"
         store.write_bytes(self.authority.pkcs12(HOST, password=STORE_PASSWORD))
         rights = RIGHTS.format(store=store, password=STORE_PASSWORD)
         door = DOOR.format(host=HOST, port=self.port)
-        path = self._folder / "conf" / "activemq.xml"
-        text = path.read_text().replace("</plugins>", rights).replace("<transportConnectors>", door)
-        path.write_text(text)
+        return activemq_xml.replace("</plugins>", rights).replace("<transportConnectors>", door)
 
 
 @contextmanager

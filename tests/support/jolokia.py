@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.support import activemq, activemq6, artemis, maven
+from tests.support import activemq, artemis, maven
 from tests.support.activemq import ActiveMQ
 from tests.support.activemq6 import ActiveMQ6
 from tests.support.artemis import Artemis
 from tests.support.brokers import TestBroker
+from tests.support.pool import KINDS
 from tests.support.ports import free_port
 from tests.support.servers import HOST, Unavailable
 
@@ -46,11 +47,9 @@ class _ShownActiveMQ(ActiveMQ):
         super().__init__(server, folder)
         self.java_options = (agent.option("/api/jolokia"),)
 
-    def _configure(self) -> None:
-        super()._configure()
-        path = self._folder / "conf" / "activemq.xml"
-        text = path.read_text().replace('useJmx="false"', 'useJmx="true"')
-        path.write_text(text.replace("<destinationPolicy>", f"{NO_REGISTRY}<destinationPolicy>"))
+    def configure(self, activemq_xml: str) -> str:
+        shown = activemq_xml.replace('useJmx="false"', 'useJmx="true"')
+        return shown.replace("<destinationPolicy>", f"{NO_REGISTRY}<destinationPolicy>")
 
 
 class _ShownActiveMQ6(_ShownActiveMQ, ActiveMQ6):
@@ -73,7 +72,7 @@ class _ShownArtemis(Artemis):
 
 
 def _made(kind: str, folder: Path, agent: Agent) -> TestBroker:
-    server = {"activemq": activemq, "activemq6": activemq6, "artemis": artemis}[kind].server()
+    server = KINDS[kind].server()
     assert server is not None, "the caller has the same kind running"
     if kind == "artemis":
         return artemis.broker(_ShownArtemis(server, folder, agent))
