@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
@@ -45,7 +45,7 @@ class Sender:
 
     def __init__(self, broker: BrokerSpec) -> None:
         self._broker = broker
-        self._jobs: queue.SimpleQueue[Job | Transaction | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | Callable[[], None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._dialect = Dialect()
         self._held: dict[str, deque[tuple[float, Job]]] = {}
@@ -132,7 +132,7 @@ class Sender:
                 # None wakes: a receipt has come, the primary is back, or the end.
                 if (job := self._next()) is not None:
                     self._session.used()
-                    self._take_up(job) if isinstance(job, Job) else job.end(self._outbox)
+                    self._take_up(job) if isinstance(job, Job) else job()
             self._awaited.tell_late(self._dialect.silence)
             if self._session.is_called_back and not self._awaited:
                 self._session.leave()
@@ -140,7 +140,7 @@ class Sender:
             if self._rests():
                 return
 
-    def _next(self) -> Job | Transaction | None:
+    def _next(self) -> Job | Callable[[], None] | None:
         """What is queued, or comes in time; raises queue.Empty. Nothing stays unwritten while it is waited for."""
         with suppress(queue.Empty):
             return self._jobs.get_nowait()
@@ -219,7 +219,7 @@ class Sender:
         self._names.find_out(job.destination)
         self._lone = job
         self._write(job)
-        if not self._dialect.sending_declares:
+        if not self._dialect.sending_declares and len(job.messages) == 1:
             # Of the first session this is known only now.
             self._lone = None
 
@@ -229,7 +229,7 @@ class Sender:
             sent = Sent(job.destinations, session, job.answer)
             told = partial(self._finish, job, sent)
             if len(job.messages) > 1:
-                self._write_together(session, job.messages, told)
+                self._write_together(session, job, told)
             else:
                 (message,) = job.messages
                 headers = self._headers(message, session.endpoint)
@@ -241,22 +241,29 @@ class Sender:
             return
         self._awaited.add(sent)
 
-    def _write_together(self, session: Session, messages: Sequence[Message], told: Told) -> None:
+    def _write_together(self, session: Session, job: Job, told: Told) -> None:
         if not self._dialect.transacts_sends:
             raise RolledBack(f"{session.endpoint} has no transactions for what is sent")
-        transaction = Transaction(session, f"t{next(self._transactions)}", self._taken, told)
+        transaction = Transaction(session, f"t{next(self._transactions)}", partial(self._taken, job), told)
+        # Nothing else until it has its COMMIT, which would wait behind a message that is stuck.
+        self._lone = job
         try:
             transaction.begin(
-                self._outbox, [(self._headers(message, session.endpoint), message.body) for message in messages]
+                self._outbox, [(self._headers(message, session.endpoint), message.body) for message in job.messages]
             )
         except ConfigurationError as error:
             # It is about one of them.
             raise RolledBack(str(error)) from error
 
-    def _taken(self, transaction: Transaction) -> None:
+    def _taken(self, job: Job, transaction: Transaction) -> None:
         # On the io thread, which must not write: what it writes to may wait for it to read.
         self._awaited.confirmed()
-        self._jobs.put(transaction)
+        self._jobs.put(partial(self._end, job, transaction))
+
+    def _end(self, job: Job, transaction: Transaction) -> None:
+        transaction.end(self._outbox)
+        if self._lone is job:
+            self._lone = None
 
     def _headers(self, message: Message, at: Endpoint) -> dict[str, str]:
         headers = {**message.headers, **self._dialect.route(self._names.at(at, message.destination))}

@@ -126,13 +126,34 @@ def test_if_the_last_is_refused_it_is_aborted() -> None:
         assert type(failure(future)) is BrokerRefused
 
 
+def test_the_next_is_written_behind_the_commit_and_not_before() -> None:
+    # What is stuck in the next one would keep the broker from the COMMIT of this one.
+    with told_by_hand() as (sender, peer):
+        futures = [
+            sender.send_together(messages(2)),
+            sender.send_together(messages(2)),
+            sender.send("/queue/b", {}, b""),
+        ]
+        last = read_sends(peer, 2)
+        peer.sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            peer.read_frame()
+        peer.sock.settimeout(10.0)
+        peer.confirm(last)
+        peer.confirm(read_commit(peer))
+        peer.confirm(read_sends(peer, 2, "t2"))
+        peer.confirm(read_commit(peer, "t2"))
+        peer.confirm(peer.receipt_of(peer.read_frame()))
+        assert [future.exception(10) for future in futures] == [None] * 3
+
+
 def test_an_error_on_account_of_one_is_taken_for_each_that_is_on_its_way() -> None:
     with told_by_hand() as (sender, peer):
         futures = [sender.send_together(messages(2)), sender.send_together(messages(2))]
-        first, second = read_sends(peer, 2), read_sends(peer, 2, "t2")
+        peer.confirm(read_sends(peer, 2))
+        first, second = read_commit(peer), read_sends(peer, 2, "t2")
         refuse(peer)
-        peer.confirm(first)
-        assert peer.read_frame() == b"ABORT\ntransaction:t1\n\n"
+        refuse(peer, first)
         peer.confirm(second)
         assert peer.read_frame() == b"ABORT\ntransaction:t2\n\n"
         assert [type(failure(future)) for future in futures] == [BrokerRefused, BrokerRefused]
