@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
@@ -23,9 +24,13 @@ class Among(In):
         if not self.rhs:
             raise EmptyResultSet
         lhs, params = self.process_lhs(compiler, connection)
-        # Written here: the driver asks of each id anew how it is to be written.
-        ids, id_type = ",".join(map(str, self.rhs)), self.lhs.output_field.rel_db_type(connection)
-        return f"{lhs} = ANY(%s::{id_type}[])", [*params, f"{{{ids}}}"]
+        id_type = self.lhs.output_field.rel_db_type(connection)
+        return f"{lhs} = ANY(%s::{id_type}[])", [*params, array_of(self.rhs)]
+
+
+def array_of(ids: Iterable[Any]) -> str:
+    """Ids as PostgreSQL reads an array. Written here: the driver asks of each id anew how it is to be written."""
+    return f"{{{','.join(map(str, ids))}}}"
 
 
 for field in (models.UUIDField, models.IntegerField, models.ForeignKey):
