@@ -12,7 +12,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -27,7 +27,7 @@ from stompconsole.deadletters.judging import Course
 from stompconsole.deadletters.lanes import Lane
 from stompconsole.deadletters.locks import one_writer
 from stompconsole.deadletters.off_loop import rest
-from stompconsole.deadletters.overlapping import ReadAhead, UnderWay, Unsendable, WriteBehind
+from stompconsole.deadletters.overlapping import Landed, ReadAhead, UnderWay, WriteBehind
 from stompconsole.deadletters.pacing import Pace
 from stompconsole.deadletters.portions import Held, Portion
 from stompconsole.deadletters.replay_rows import Orders
@@ -58,9 +58,16 @@ async def _in_kept_database(function: Callable[P, R], *args: P.args, **kwargs: P
     return result
 
 
-def _write(replay_id: int, results: Results, skipped: Collection[tuple[uuid.UUID, str]]) -> None:
-    replay_rows.record(replay_id, results.sent, skipped, results.unsent)
+def _write(replay_id: int, landed: Landed) -> None:
+    results = landed.results
+    # The flight goes last: until then all of it is in doubt.
     doubts.write(replay_id, results.in_doubt, results.repeated, results.cleared)
+    skipped = [*results.refused.items(), *landed.unsendable.items()]
+    replay_rows.record(replay_id, results.sent, skipped, landed.flight_id)
+
+
+def _landed(portion: Portion, results: Results) -> Landed:
+    return Landed(results=results, unsendable=portion.unsendable, flight_id=portion.flight_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +109,9 @@ class Run:
 
     @property
     def may_send(self) -> bool:
-        """Whether it is running, and this worker's."""
-        return self._state is ReplayState.RUNNING and self._is_held and not self._stop.is_set()
-
-    @property
-    def _is_held(self) -> bool:
-        """Whether no other worker can have it."""
-        return self._state is not None and time.monotonic() < self._held_until
+        """Whether it is running, and no other worker can have it."""
+        is_held = time.monotonic() < self._held_until
+        return self._state is ReplayState.RUNNING and is_held and not self._stop.is_set()
 
     async def carry_out(self) -> None:
         """Until it is done, cancelled, paused or stopped, the lease is lost or the worker stops."""
@@ -155,7 +158,7 @@ class Run:
 
         async def landed(portion: Portion, results: Results) -> None:
             await behind.end()
-            await behind.begin(results, portion.unsendable)
+            await behind.begin(_landed(portion, results))
             if new_trouble := portion.trouble | results.trouble:
                 trouble.update(new_trouble)
                 # One queue that is full blocks its broker's sender: next time those behind it have their turn.
@@ -215,22 +218,19 @@ class Run:
         await self._begin(portion)
         results = await self._resend(portion)
         # What is not written down must keep its copy, where it was taken out of a queue.
-        return results if await self._write_down(results, portion.unsendable) else Results()
+        return results if await self._write_down(_landed(portion, results)) else Results()
 
     async def _begin(self, portion: Portion) -> None:
+        if not portion.outgoing:
+            return
         self._pace.spend(len(portion.outgoing))
-        if one_writer():
-            # It takes its turn on the lane: who finds such a database busy sleeps.
-            await self._on_lane(replay_rows.begin, portion.outgoing)
-        else:
-            await self._rows(replay_rows.begin, portion.outgoing)
+        # Where one writes at a time it takes its turn on the lane: who finds such a database busy sleeps.
+        run = self._on_lane if one_writer() else self._rows
+        portion.flight_id = await run(replay_rows.begin, portion.outgoing)
 
     async def _resend(self, portion: Portion) -> Results:
         # Once more: all that came before may have taken longer than the lease, and another worker be at it.
-        if self.may_send:
-            return await self._resender.send(portion.outgoing)
-        # It was paused meanwhile, say, or the worker is to stop: what is begun here is in doubt only if another has it.
-        return self._resender.not_sent(portion.outgoing) if self._is_held else Results()
+        return await self._resender.send(portion.outgoing) if self.may_send else Results()
 
     async def allowance(self) -> int:
         """How many may be sent now; 0 when none may, after a rest."""
@@ -270,23 +270,21 @@ class Run:
             logger.warning("replay %d is %s", self._replay_id, self._course.stop)
             self._state = ReplayState.STOPPED
 
-    async def _write_down(self, results: Results, unsendable: Unsendable) -> bool:
+    async def _write_down(self, landed: Landed) -> bool:
         """Kept until the database takes it, or the end: a receipt that is not written down would be sent again."""
-        skipped = [*results.refused.items(), *unsendable.items()]
-        tries = 0
-        while results.sent or skipped or results.unsent or results.in_doubt:
+        tries, sent = 0, len(landed.results.sent)
+        while True:
             try:
-                await self._on_lane(_write, results, skipped)
+                await self._on_lane(_write, landed)
             except Error as error:
                 tries += 1
-                logger.warning("replay %d: %d receipts can't be written: %s", self._replay_id, len(results.sent), error)
+                logger.warning("replay %d: %d receipts can't be written: %s", self._replay_id, sent, error)
                 if self._stop.is_set() and tries >= WRITE_TRIES_AT_STOP:
                     return False
                 await asyncio.sleep(FIRST_PAUSE_S)
             else:
                 self._pause_s = FIRST_PAUSE_S
                 return True
-        return True
 
     async def _wait_out(self, trouble: str) -> None:
         self._held_up = bool(trouble)

@@ -1,6 +1,7 @@
 """What is said of a replayed message that the broker may hold twice, or hold though it is not counted as sent.
 
-A note on its item, and nothing else: states are for ``transitions``. A waiting item with a note was sent before.
+A note on its item, and nothing else: states are for ``transitions``. A waiting item with a note was sent before, and
+one in a flight may have been.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ UNCONFIRMED = (
     " arrive twice."
 )
 REPEATED = "It was sent more than once, since the broker had not confirmed it: it may have arrived twice."
-MAY_ARRIVE = "It was sent before the replay was cancelled, and the broker has not confirmed it: it may still arrive."
+MAY_ARRIVE = (
+    "It was sent, or was about to be, before the replay was cancelled, and the broker has not confirmed it: it may"
+    " still arrive."
+)
 
 
 def write(

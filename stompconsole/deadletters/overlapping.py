@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from stompconsole.deadletters.portions import Portion
 from stompconsole.deadletters.resending import Flight
@@ -17,8 +18,15 @@ from stompconsole.deadletters.unconfirmed import Results
 Wanted = tuple[int, tuple[str, ...], int]
 """After which item, without which brokers, how many at most."""
 
-Unsendable = Mapping[uuid.UUID, str]
-"""Why, by dead letter."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landed:
+    """What is to be written down of a portion: what came of it, and why some of it can't be sent, by dead letter. Not
+    the portion itself: it has bodies."""
+
+    results: Results
+    unsendable: Mapping[uuid.UUID, str]
+    flight_id: int | None
 
 
 class ReadAhead:
@@ -53,15 +61,15 @@ class ReadAhead:
 class WriteBehind:
     """Writes down what came of a portion while the next one is on its way."""
 
-    def __init__(self, write: Callable[[Results, Unsendable], Awaitable[bool]]) -> None:
+    def __init__(self, write: Callable[[Landed], Awaitable[bool]]) -> None:
         self._write = write
         self._writing: asyncio.Future[bool] | None = None
 
-    async def begin(self, results: Results, unsendable: Unsendable) -> None:
-        """Begin to write this; what came before must be written. Not the portion itself: it has bodies."""
+    async def begin(self, landed: Landed) -> None:
+        """Begin to write this; what came before must be written."""
         if self._writing is not None:
             raise RuntimeError("the portion before is not written down yet")
-        self._writing = asyncio.ensure_future(self._write(results, unsendable))
+        self._writing = asyncio.ensure_future(self._write(landed))
         # It begins now: handing over the next portion holds the loop for long, and is what it is to go on beside.
         await asyncio.sleep(0)
 

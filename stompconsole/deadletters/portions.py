@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
@@ -73,13 +73,15 @@ class Held:
 @dataclass(slots=True, kw_only=True)
 class Portion:
     """The next items. ``last_item`` is 0 when there are none; ``unsendable`` says why by dead letter,
-    ``trouble`` why by name of a broker that can't be used as its row stands. ``held`` is where others of them wait."""
+    ``trouble`` why by name of a broker that can't be used as its row stands. ``held`` is where others of them wait, and
+    ``flight_id`` says that it is begun: see ``replay_rows.begin``."""
 
     last_item: int = 0
     outgoing: list[Outgoing] = field(default_factory=list)
     unsendable: dict[uuid.UUID, str] = field(default_factory=dict)
     trouble: dict[str, str] = field(default_factory=dict)
     held: set[Held] = field(default_factory=set)
+    flight_id: int | None = None
 
 
 class _Row(NamedTuple):
@@ -88,7 +90,6 @@ class _Row(NamedTuple):
     item_id: int
     dead_letter_id: uuid.UUID
     note: str
-    begun_at: datetime | None
     edit_id: int | None
     consumer_id: int | None
     origin: str
@@ -100,7 +101,7 @@ class _Row(NamedTuple):
 
 
 _COLUMNS = (
-    *("pk", "dead_letter_id", "note", "begun_at", "edit_id"),
+    *("pk", "dead_letter_id", "note", "edit_id"),
     *(f"dead_letter__{name}" for name in ("consumer_id", "origin", "headers", "body", "sealed", "held", "held_on_id")),
 )
 _OF_RETRIES = ("attempts", "retry_step", "first_failed_at", "failed_at")
@@ -169,6 +170,7 @@ class _Reading:
         self._edits = _by_id(LetterEdit.objects.only(*_OF_EDITS), {row.edit_id for row in rows})
         retries = {row.dead_letter_id for row in rows} if replay.scheduled else set()
         self._retries = _by_id(DeadLetter.objects.only(*_OF_RETRIES), retries)
+        self._in_flight = frozenset(chain.from_iterable(replay.flights.values_list("item_ids", flat=True)))
         self._operations = operations.kept(replay.edits)
         self._specs: dict[int, BrokerSpec] = {}
         self._wanted: dict[tuple[int, str], Wanted] = {}
@@ -198,7 +200,7 @@ class _Reading:
                         broker=broker,
                         consumer=consumer.name,
                         wanted=self._wanted_of(row.origin, consumer),
-                        in_doubt=bool(row.note) or row.begun_at is not None,
+                        in_doubt=bool(row.note) or row.item_id in self._in_flight,
                         earlier=self._earlier(row.dead_letter_id),
                         headers=message.headers,
                         body=message.body,

@@ -10,7 +10,7 @@ import enum
 import uuid
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
@@ -23,7 +23,7 @@ from stompconsole.deadletters import storable, transitions
 from stompconsole.deadletters.judging import Course, Outcomes, Rules, judge
 from stompconsole.deadletters.outcomes import progress
 from stompconsole.deadletters.portions import Outgoing
-from stompconsole.models import Replay, ReplayItem, ReplayItemState, ReplayState
+from stompconsole.models import Replay, ReplayFlight, ReplayItem, ReplayItemState, ReplayState
 
 MAX_NOTE = 2_000
 """Characters of a broker's words that are kept."""
@@ -94,33 +94,39 @@ def put_off(replay_id: int, worker_id: uuid.UUID) -> bool:
     return bool(early.update(state=ReplayState.WAITING, worker=None, lease_until=None))
 
 
-def begin(_replay_id: int, messages: Iterable[Outgoing]) -> None:
-    """They are taken to be sent from now on: whoever is given one of them again may be sending it a second time."""
-    items = ReplayItem.objects.filter(pk__among=[message.item_id for message in messages])
-    items.update(begun_at=timezone.now())
+def begin(replay_id: int, messages: Iterable[Outgoing]) -> int:
+    """They are taken to be sent from now on: whoever is given one of them again may be sending it a second time.
+    Returns the flight they are, to be ended by ``record``."""
+    return ReplayFlight.objects.create(replay_id=replay_id, item_ids=[message.item_id for message in messages]).pk
 
 
 def record(
     replay_id: int,
     sent: Sequence[uuid.UUID],
     skipped: Iterable[tuple[uuid.UUID, str]],
-    unsent: Sequence[uuid.UUID] = (),
+    flight_id: int | None = None,
 ) -> None:
-    """What the broker has confirmed, what it will never take with why, and what has certainly not been sent yet.
+    """What the broker has confirmed, and what it will never take with why. With that the flight is over: of its others
+    it is known that they were not sent, or they have a note.
 
     Safe to repeat.
     """
     now = timezone.now()
-    if sent:
-        transitions.mark_sent(replay_id, sent, now)
-    if unsent:
-        waiting = ReplayItem.objects.filter(replay_id=replay_id, state=ReplayItemState.WAITING)
-        waiting.filter(dead_letter_id__among=unsent).update(begun_at=None)
     by_note: dict[str, list[uuid.UUID]] = {}
     for dead_letter_id, note in skipped:
         by_note.setdefault(storable.text(note, MAX_NOTE), []).append(dead_letter_id)
     for note, dead_letter_ids in by_note.items():
         transitions.skip(replay_id, dead_letter_ids, note, now)
+    if sent or flight_id is not None:
+        _land(replay_id, sent, flight_id, now)
+
+
+@transaction.atomic
+def _land(replay_id: int, sent: Sequence[uuid.UUID], flight_id: int | None, now: datetime) -> None:
+    if sent:
+        transitions.mark_sent(replay_id, sent, now)
+    if flight_id is not None:
+        ReplayFlight.objects.filter(pk=flight_id).delete()
 
 
 def say(replay_id: int, worker_id: uuid.UUID, note: str) -> None:
@@ -174,6 +180,8 @@ def finish(replay_id: int, worker_id: uuid.UUID, worker_name: str) -> bool:
     done = running.filter(unfrozen__isnull=True).exclude(items__state=ReplayItemState.WAITING)
     if not done.update(state=ReplayState.DONE, finished_at=timezone.now(), worker=None, lease_until=None, note=""):
         return False
+    # Those of workers that ended: nothing is to be sent again.
+    ReplayFlight.objects.filter(replay_id=replay_id).delete()
     replay = Replay.objects.get(pk=replay_id)
     if not replay.routine:
         counts = asdict(progress(replay))

@@ -97,11 +97,7 @@ class Resender:
         results = Results()
         portions = _by_broker(messages)
         await asyncio.gather(*(self._send_to(broker, group, results) for broker, group in portions.items()))
-        return self._unconfirmed.complete(results, messages)
-
-    def not_sent(self, messages: Sequence[Outgoing]) -> Results:
-        """What is known of these when they are not sent after all."""
-        return self._unconfirmed.complete(Results(), messages)
+        return self._unconfirmed.complete(results)
 
     async def hand_over(self, messages: Sequence[Outgoing]) -> Flight | None:
         """Send them and do not wait, so that a broker that takes long to confirm always has something in hand. To be
@@ -133,7 +129,7 @@ class Resender:
         for group in flight.groups:
             if (name := group.way.broker.name) in results.trouble:
                 self._windows[name] = 1
-        return self._unconfirmed.complete(results, [message for group in flight.groups for message in group.messages])
+        return self._unconfirmed.complete(results)
 
     async def _send_to(self, broker: BrokerSpec, messages: Sequence[Outgoing], results: Results) -> None:
         try:

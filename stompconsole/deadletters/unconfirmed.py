@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -17,12 +16,11 @@ class Results:
     """What became of a portion. Those neither sent nor refused stay waiting; ``trouble`` by broker says why,
     ``stuck_at`` is the item that was alone in flight when trouble came.
 
-    ``in_doubt`` were written and are not confirmed, ``unsent`` the broker has certainly not been given. Of those sent,
-    ``repeated`` may have arrived twice, and ``cleared`` were in doubt and did not.
+    ``in_doubt`` were written and are not confirmed; the others that stay waiting the broker has certainly not been
+    given. Of those sent, ``repeated`` may have arrived twice, and ``cleared`` were in doubt and did not.
     """
 
     sent: list[uuid.UUID] = field(default_factory=list)
-    unsent: list[uuid.UUID] = field(default_factory=list)
     in_doubt: list[uuid.UUID] = field(default_factory=list)
     repeated: list[uuid.UUID] = field(default_factory=list)
     cleared: list[uuid.UUID] = field(default_factory=list)
@@ -73,16 +71,9 @@ class Unconfirmed:
             results.cleared.append(pk)
         self._unknown.discard(pk)
 
-    def complete(self, results: Results, messages: Sequence[Outgoing]) -> Results:
-        """The same with what is in doubt, and what was certainly not sent, among ``messages``."""
-        settled = {*results.sent, *results.refused}
+    def complete(self, results: Results) -> Results:
+        """The same with what is in doubt, and was not said to be before."""
         unknown = self._late.keys() | self._unknown
-        results.in_doubt = list(unknown - settled - self._told)
-        results.unsent = [
-            message.dead_letter_id
-            for message in messages
-            # What was in doubt before stays so: another worker may have sent it.
-            if not message.in_doubt and message.dead_letter_id not in settled | unknown
-        ]
+        results.in_doubt = list(unknown - self._told - {*results.sent, *results.refused})
         self._told.update(results.in_doubt)
         return results

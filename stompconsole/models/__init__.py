@@ -11,7 +11,7 @@ from stompconsole.models.consumer import Consumer
 from stompconsole.models.deadletter import DeadLetter, DeadLetterState, Failure
 from stompconsole.models.depth import QueueDepth
 from stompconsole.models.group import Expected, FailureGroup, GroupHour, LetterTally
-from stompconsole.models.replay import LetterEdit, Replay, ReplayItem, ReplayItemState, ReplayState
+from stompconsole.models.replay import LetterEdit, Replay, ReplayFlight, ReplayItem, ReplayItemState, ReplayState
 from stompconsole.models.sample import HandledSample
 from stompconsole.models.subscription import Subscription, open_breakers
 from stompconsole.models.throughput import ThroughputBucket
@@ -41,6 +41,7 @@ __all__ = [
     "Purpose",
     "QueueDepth",
     "Replay",
+    "ReplayFlight",
     "ReplayItem",
     "ReplayItemState",
     "ReplayState",

@@ -129,7 +129,6 @@ class ReplayItem(models.Model):
         help_text="What it had died of.",
     )
     edit = models.ForeignKey(LetterEdit, null=True, on_delete=models.SET_NULL, related_name="items", db_index=False)
-    begun_at = models.DateTimeField(null=True, help_text="When it was about to be sent; set before each SEND.")
     doubtful = models.BooleanField(default=False, help_text="May have been sent twice: a worker ended before it knew.")
     sent_at = models.DateTimeField(null=True)
     outcome_at = models.DateTimeField(null=True)
@@ -151,3 +150,17 @@ class ReplayItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.replay_id}/{self.dead_letter_id} {self.state}"
+
+
+class ReplayFlight(models.Model):
+    """Items of one portion of a replay: there before the first SEND, gone once it is written down what came of them.
+
+    What a worker that ended leaves behind may have been sent. One row in place of a change of each item.
+    """
+
+    replay = models.ForeignKey(Replay, on_delete=models.CASCADE, related_name="flights")
+    item_ids = models.JSONField()
+    begun_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.replay_id}: {len(self.item_ids)} in flight"

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from stompconsole.deadletters.overlapping import ReadAhead, UnderWay, WriteBehind
+from stompconsole.deadletters.overlapping import Landed, ReadAhead, UnderWay, WriteBehind
 from stompconsole.deadletters.portions import Portion
 from stompconsole.deadletters.resending import Flight
 from stompconsole.deadletters.unconfirmed import Results
@@ -75,40 +75,44 @@ class Written:
     """What was written down, each when it is allowed to be."""
 
     def __init__(self) -> None:
-        self.results: list[Results] = []
+        self.landed: list[Landed] = []
         self.may = asyncio.Event()
 
-    async def write(self, results: Results, _unsendable: object) -> bool:
+    async def write(self, landed: Landed) -> bool:
         await self.may.wait()
-        self.results.append(results)
+        self.landed.append(landed)
         return True
 
 
-def test_what_came_of_a_portion_is_written_while_something_else_goes_on() -> None:
-    one, two = Results(), Results()
+def portion(flight_id: int = 1) -> Landed:
+    return Landed(results=Results(), unsendable={}, flight_id=flight_id)
 
-    async def both() -> list[Results]:
+
+def test_what_came_of_a_portion_is_written_while_something_else_goes_on() -> None:
+    one, two = portion(1), portion(2)
+
+    async def both() -> list[Landed]:
         written = Written()
         behind = WriteBehind(written.write)
-        await behind.begin(one, {})
+        await behind.begin(one)
         await asyncio.sleep(0)
-        assert written.results == [], "it waits for the database, and nobody for it"
+        assert written.landed == [], "it waits for the database, and nobody for it"
         written.may.set()
         await behind.end()
-        await behind.begin(two, {})
+        await behind.begin(two)
         await behind.end()
         await behind.end()
-        return written.results
+        return written.landed
 
-    assert [id(each) for each in asyncio.run(both())] == [id(one), id(two)]
+    assert asyncio.run(both()) == [one, two]
 
 
 def test_writing_has_begun_before_something_else_holds_the_loop() -> None:
-    async def begun() -> list[Results]:
+    async def begun() -> list[Landed]:
         written = Written()
         written.may.set()
-        await WriteBehind(written.write).begin(Results(), {})
-        return [*written.results]
+        await WriteBehind(written.write).begin(portion())
+        return [*written.landed]
 
     assert len(asyncio.run(begun())) == 1
 
@@ -117,9 +121,9 @@ def test_no_more_than_one_portion_is_ever_to_be_written() -> None:
     async def too_many() -> None:
         written = Written()
         behind = WriteBehind(written.write)
-        await behind.begin(Results(), {})
+        await behind.begin(portion())
         with pytest.raises(RuntimeError, match="not written down yet"):
-            await behind.begin(Results(), {})
+            await behind.begin(portion())
         written.may.set()
         await behind.end()
 
@@ -127,10 +131,10 @@ def test_no_more_than_one_portion_is_ever_to_be_written() -> None:
 
 
 def test_a_run_that_is_cancelled_leaves_nothing_unwritten() -> None:
-    async def cancelled() -> list[Results]:
+    async def cancelled() -> list[Landed]:
         written = Written()
         behind = WriteBehind(written.write)
-        await behind.begin(Results(), {})
+        await behind.begin(portion())
         waiting = asyncio.ensure_future(behind.end())
         await asyncio.sleep(0)
         waiting.cancel()
@@ -138,7 +142,7 @@ def test_a_run_that_is_cancelled_leaves_nothing_unwritten() -> None:
         with pytest.raises(asyncio.CancelledError):
             await waiting
         await asyncio.sleep(0)
-        return written.results
+        return written.landed
 
     assert len(asyncio.run(cancelled())) == 1
 

@@ -17,7 +17,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from stompconsole.brokers import BrokerKind
-from stompconsole.deadletters import controlling, portions, replay_rows, selection
+from stompconsole.deadletters import controlling, doubts, portions, replay_rows, selection
 from stompconsole.deadletters.carrying import Run
 from stompconsole.deadletters.outcomes import Progress, progress, record_processed
 from stompconsole.deadletters.portions import Outgoing
@@ -290,7 +290,6 @@ def test_a_portion_that_is_begun_and_not_sent_since_the_replay_is_paused_is_not_
 ) -> None:
     monkeypatch.setattr(portions, "PORTION", 2)
     replay = replay_of(make_dead_letters(consumer, 6))
-    begun = replay.items.filter(begun_at__isnull=False)
     record, portion, obey = replay_rows.record, portions.portion, Run.__dict__["_obey"]
     reads, obeyed = threading.Semaphore(0), threading.Event()
 
@@ -316,7 +315,7 @@ def test_a_portion_that_is_begun_and_not_sent_since_the_replay_is_paused_is_not_
     monkeypatch.setattr(replay_rows, "record", recorded)
     with running_engine():
         until(lambda: progress(replay).sent == 2, 20, "it is written down what came of the first")
-    assert (progress(replay), begun.count()) == (Progress(total=6, waiting=4, sent=2), 2)
+    assert (progress(replay), replay.flights.count()) == (Progress(total=6, waiting=4, sent=2), 0)
     assert controlling.resume_replay(replay.pk, actor=None)
     with running_engine():
         assert wait_done(replay).sent == 6
@@ -348,11 +347,7 @@ def test_the_next_portion_is_on_its_way_before_the_last_is_confirmed_and_no_more
     items = ReplayItem.objects.filter(replay=replay)
     with running_engine():
         until(lambda: items.filter(state=ReplayItemState.SENT).count() == 8, 20, "two portions are written down")
-        until(
-            lambda: items.filter(begun_at__isnull=False).count() == 16,
-            20,
-            "two more are on their way, and the last one waits",
-        )
+        until(lambda: replay.flights.count() == 2, 20, "two more are on their way, and the last one waits")
         assert progress(replay).waiting == 12
         wire.faults.unblock_sends()
         assert wait_done(replay).sent == 20
@@ -503,6 +498,33 @@ def test_what_a_dead_worker_left_of_a_cancelled_replay_is_given_back(consumer: C
         until(lambda: progress(replay).skipped == 2, 20, "given back")
     replay.refresh_from_db()
     assert (replay.state, replay.lease_until) == (ReplayState.CANCELLED, None)
+
+
+def test_what_a_dead_worker_had_begun_of_a_cancelled_replay_may_still_arrive(consumer: Consumer) -> None:
+    replay = replay_of(make_dead_letters(consumer, 4))
+    Replay.objects.update(state=ReplayState.RUNNING)
+    replay_rows.begin(replay.pk, portions.portion(replay.pk, 0, (), most=3).outgoing)
+    assert controlling.cancel_replay(replay.pk, actor=None)
+    notes = replay.items.order_by("pk").values_list("note", flat=True)
+    assert list(notes) == [doubts.MAY_ARRIVE] * 3 + ["cancelled by the system"]
+    assert not replay.flights.exists()
+
+
+def test_what_a_dead_worker_had_begun_is_in_doubt_and_nothing_else_is(
+    wire: RunningDevBroker, consumer: Consumer
+) -> None:
+    replay = replay_of(make_dead_letters(consumer, 5))
+    Replay.objects.update(state=ReplayState.RUNNING)
+    replay_rows.begin(replay.pk, portions.portion(replay.pk, 0, (), most=2).outgoing)
+    assert [message.in_doubt for message in portions.portion(replay.pk, 0, ()).outgoing] == [True] * 2 + [False] * 3
+    # It begins as well, knows that it has not sent any, and ends: what the first one left is in doubt all the same.
+    flight = replay_rows.begin(replay.pk, portions.portion(replay.pk, 0, ()).outgoing)
+    replay_rows.record(replay.pk, [], [], flight)
+    assert [message.in_doubt for message in portions.portion(replay.pk, 0, ()).outgoing] == [True] * 2 + [False] * 3
+    with running_engine():
+        assert wait_done(replay).sent == 5
+    assert replay.items.filter(doubtful=True).count() == 2
+    assert not replay.flights.exists()
 
 
 @pytest.mark.long

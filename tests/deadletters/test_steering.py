@@ -13,7 +13,16 @@ from stompconsole.deadletters import controlling, grouping, selection
 from stompconsole.deadletters.outcomes import progress, record_processed
 from stompconsole.deadletters.plans import Plan
 from stompconsole.delivery import envelope
-from stompconsole.models import AuditEntry, Consumer, DeadLetter, LetterEdit, Replay, ReplayItem, ReplayState
+from stompconsole.models import (
+    AuditEntry,
+    Consumer,
+    DeadLetter,
+    LetterEdit,
+    Replay,
+    ReplayFlight,
+    ReplayItem,
+    ReplayState,
+)
 from tests.deadletters.engines import running_engine
 from tests.deadletters.making import Captures, died, make_broker, make_consumer, make_dead_letters
 from tests.support.devbroker import RunningDevBroker, running_devbroker
@@ -229,7 +238,7 @@ def test_what_a_broker_that_is_away_has_not_taken_is_not_in_doubt(consumer: Cons
     replay = planned(make_dead_letters(away, 3), Plan())
     with running_engine():
         until(lambda: replay.refresh_from_db() or "can't reach" in replay.note, 10, "it says why it waits")
-        until(lambda: not ReplayItem.objects.filter(begun_at__isnull=False).exists(), 10, "none is begun")
+        until(lambda: not ReplayFlight.objects.exists(), 10, "none is begun")
     assert not ReplayItem.objects.filter(doubtful=True).exists()
 
 
