@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from bench import dead
-from bench.databases import DATABASES, Databases
+from bench.databases import DATABASES, POSTGRESQL, Databases
 from bench.table import NO_BROKER, Row, print_table, write_json
 from bench.variants import capture, consume, move, publish, replay
 from bench.workload import Workload, drain, preload
@@ -58,6 +58,9 @@ CASES = {
 
 TIMED = {"pages": 50_000, "plan": 20_000}
 """What is timed on a database, and how many dead letters it holds unless ``--letters`` says otherwise."""
+
+DATABASE_OF = {"rows-to-socket": POSTGRESQL}
+"""The database a variant needs whose name does not say it."""
 
 TIMED_LIMIT_S = 1_800.0
 """A million rows take some minutes to be made."""
@@ -111,7 +114,8 @@ class Bench:
 
     def _run(self, module: str, variant: str, arguments: Sequence[str], limit_s: float) -> dict[str, Any]:
         """What one process of a variant tells at its end."""
-        fresh = self.databases.fresh(variant) if variant in DATABASES else nullcontext("")
+        kind = DATABASE_OF.get(variant, variant)
+        fresh = self.databases.fresh(kind) if kind in DATABASES else nullcontext("")
         command = [sys.executable, "-m", f"bench.variants.{module}", variant, *arguments]
         with fresh as url:
             env = {**os.environ, "DATABASE_URL": url} if url else None
