@@ -18,7 +18,7 @@ from stompconsole.brokers import Dialect
 from stompconsole.delivery.handling import HandlerWork
 from stompconsole.delivery.payload import Payload
 from stompconsole.delivery.sampling import Sampler
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.settlement import Delivery, Settlement
 from stompconsole.delivery.specs import BrokerSpec, ConsumerSpec
 from stompconsole.transport.session import Endpoint, Login

@@ -20,7 +20,7 @@ from bench.workload import LIMIT_S, PREFETCH, Workload, run, wait
 from stompconsole.delivery.handling import HandlerWork
 from stompconsole.delivery.payload import Payload
 from stompconsole.delivery.runner import SubscriptionRunner
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.specs import ConsumerSpec, consume_spec
 
 

@@ -68,7 +68,7 @@ async def _carried_out(replay_id: int) -> float:
     from django.utils import timezone
 
     from stompconsole.deadletters.replaying import ReplayEngine
-    from stompconsole.delivery.sender import Senders
+    from stompconsole.delivery.senders import Senders
     from stompconsole.models import Replay, ReplayState, Worker
 
     now = timezone.now()

@@ -20,29 +20,24 @@ from typing import Any, ParamSpec, TypeVar
 from asgiref.sync import sync_to_async
 from django.db import Error
 
-from stompconsole.conf import settings_now
 from stompconsole.deadletters import connecting, doubts, freezing, portions, replay_rows
 from stompconsole.deadletters.held_replaying import HeldReplaying
 from stompconsole.deadletters.judging import Course
 from stompconsole.deadletters.lanes import Lane
+from stompconsole.deadletters.leasing import RENEW_EVERY_S, Lease
 from stompconsole.deadletters.locks import one_writer
 from stompconsole.deadletters.off_loop import rest
 from stompconsole.deadletters.overlapping import Landed, ReadAhead, UnderWay, WriteBehind
 from stompconsole.deadletters.pacing import Pace
 from stompconsole.deadletters.portions import Held, Portion
-from stompconsole.deadletters.replay_rows import Orders
 from stompconsole.deadletters.resending import Resender
 from stompconsole.deadletters.unconfirmed import Results
-from stompconsole.delivery.sender import Senders
-from stompconsole.models import ReplayState
+from stompconsole.delivery.senders import Senders
 
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
-RENEW_EVERY_S = 1.0
-"""How often a lease is renewed, at most a third of it; a cancelled replay is noticed as soon."""
-
 JUDGE_EVERY_S = 0.5
 """How often outcomes are counted for the stop rule, and waited for by a canary."""
 
@@ -95,38 +90,35 @@ class Run:
         self._resender = Resender(replay_id, means.senders, stop)
         self._held_replaying = HeldReplaying(replay_id, means.senders)
         self._held: set[Held] = set()
-        self._lease_s = settings_now().lease_s
-        self._held_until = time.monotonic() + self._lease_s
-        self._state: ReplayState | None = ReplayState.RUNNING
-        self._changed = asyncio.Event()
         self._note = ""
         self._held_up = False
         self._resume_at = 0
         self._pause_s = FIRST_PAUSE_S
         self._pace = Pace()
+        self._lease = Lease(replay_id, means.worker_id, self._rows, self._pace)
         self._judged_at = 0.0
         self._course: Course | None = None
 
     @property
     def may_send(self) -> bool:
-        """Whether it is running, and no other worker can have it."""
-        is_held = time.monotonic() < self._held_until
-        return self._state is ReplayState.RUNNING and is_held and not self._stop.is_set()
+        """Whether it is running, this worker's, and the worker goes on."""
+        return self._lease.may_go_on and not self._stop.is_set()
 
     async def carry_out(self) -> None:
         """Until it is done, cancelled, paused or stopped, the lease is lost or the worker stops."""
         logger.info("replay %d is carried out by %s", self._replay_id, self._worker_name)
-        try:
-            self._obey(await self._rows(replay_rows.orders))
-        except Error as error:
-            logger.warning("replay %d waits for the database: %s", self._replay_id, error)
-        keeper = asyncio.create_task(self._keep_lease())
+        await self._lease.begin()
+        keeper = asyncio.create_task(self._lease.keep())
         try:
             while self.may_send and not await self._went_through():
                 pass
         finally:
             keeper.cancel()
             await asyncio.shield(self._leave())
+
+    async def _leave(self) -> None:
+        await self._lease.give_up()
+        await sync_to_async(connecting.give_back)()
 
     async def _went_through(self) -> bool:
         """Once from the first waiting item to the last; true when the replay is done, or to be taken up later."""
@@ -240,14 +232,14 @@ class Run:
         limit = self._course.may_send if self._course is not None else None
         if limit == 0:
             await self._say(self._course.waits if self._course is not None else "")
-            await rest(JUDGE_EVERY_S, self._stop, self._changed)
+            await rest(JUDGE_EVERY_S, self._stop, self._lease.changed)
             return 0
         if not self._held_up:
             # Else the reason stays until it gets on again: trying once more takes as long as a receipt may.
             await self._say("")
         if not (most := self._pace.allowed(portions.PORTION)):
             # Not much longer: the rate may be changed meanwhile.
-            await rest(min(self._pace.wait_s(), RENEW_EVERY_S), self._stop, self._changed)
+            await rest(min(self._pace.wait_s(), RENEW_EVERY_S), self._stop, self._lease.changed)
             return 0
         return most if limit is None else min(most, limit)
 
@@ -268,7 +260,7 @@ class Run:
         self._judged_at = time.monotonic()
         if self._course is not None and self._course.stop:
             logger.warning("replay %d is %s", self._replay_id, self._course.stop)
-            self._state = ReplayState.STOPPED
+            self._lease.stop()
 
     async def _write_down(self, landed: Landed) -> bool:
         """Kept until the database takes it, or the end: a receipt that is not written down would be sent again."""
@@ -300,36 +292,8 @@ class Run:
             logger.warning("replay %d waits: %s", self._replay_id, why)
 
     async def _pause(self) -> None:
-        await rest(random.uniform(self._pause_s / 2, self._pause_s), self._stop, self._changed)  # noqa: S311
+        await rest(random.uniform(self._pause_s / 2, self._pause_s), self._stop, self._lease.changed)  # noqa: S311
         self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
-
-    async def _keep_lease(self) -> None:
-        while self._state is ReplayState.RUNNING:
-            await asyncio.sleep(min(RENEW_EVERY_S, self._lease_s / 3))
-            asked_at = time.monotonic()
-            try:
-                orders = await self._rows(replay_rows.renew, self._worker_id, self._lease_s)
-            except Error as error:
-                logger.warning("the lease of replay %d can't be renewed: %s", self._replay_id, error)
-            else:
-                self._held_until = asked_at + self._lease_s
-                self._obey(orders)
-        self._changed.set()
-
-    def _obey(self, orders: Orders | None) -> None:
-        # What a stop rule has stopped here stays stopped, though the row may have been read before.
-        if self._state is ReplayState.RUNNING:
-            self._state = None if orders is None else orders.state
-        if orders is not None and orders.rate != self._pace.rate:
-            self._pace.change(orders.rate)
-
-    async def _leave(self) -> None:
-        try:
-            await self._rows(replay_rows.clear_cancelled, self._worker_id)
-            await self._rows(replay_rows.give_up_lease, self._worker_id)
-        except Error as error:
-            logger.warning("replay %d is left to its lease: %s", self._replay_id, error)
-        await sync_to_async(connecting.give_back)()
 
     async def _on_lane(self, function: Callable[..., R], *args: Any) -> R:
         return await self._writing.run(connecting.on_kept, function, self._replay_id, *args)

@@ -18,7 +18,7 @@ from stompconsole.deadletters import portions, replay_rows
 from stompconsole.deadletters.held_pass import HeldPass
 from stompconsole.deadletters.portions import Held, Portion
 from stompconsole.deadletters.unconfirmed import Results
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.models import ReplayItem, ReplayItemState
 
 PASSES_IN_VAIN = 5

@@ -20,7 +20,7 @@ from stompconsole.deadletters.captured import Captured, unquoted, unquoted_heade
 from stompconsole.deadletters.quoting import Quotes
 from stompconsole.deadletters.redacting import LARGEST, Parts
 from stompconsole.delivery import envelope
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import BrokerSpec, holding_destination
 from stompconsole.errors import ReceiptTimeout, StompConsoleError, WorkFailed

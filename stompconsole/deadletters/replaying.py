@@ -15,7 +15,7 @@ from stompconsole.deadletters.carrying import Means, Run
 from stompconsole.deadletters.lanes import Lane
 from stompconsole.deadletters.off_loop import in_database, rest
 from stompconsole.deadletters.replay_rows import Track
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 
 logger = logging.getLogger(__name__)
 

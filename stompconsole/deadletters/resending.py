@@ -24,7 +24,8 @@ from stompconsole.deadletters.unconfirmed import Results, Unconfirmed
 from stompconsole.delivery import envelope
 from stompconsole.delivery.awaited import NOT_CONFIRMED
 from stompconsole.delivery.jobs import Message
-from stompconsole.delivery.sender import Sender, Senders
+from stompconsole.delivery.sender import Sender
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import (
     BrokerBlocked,

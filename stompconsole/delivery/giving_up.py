@@ -16,7 +16,7 @@ from stompconsole.brokers import Dialect, NackMeans
 from stompconsole.delivery import envelope
 from stompconsole.delivery.disposition import Failure
 from stompconsole.delivery.envelope import Envelope
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import AckMode, ConsumerSpec, DeadLetterVia
 from stompconsole.errors import ReceiptTimeout

@@ -28,7 +28,7 @@ from stompconsole.delivery.loops import Loops
 from stompconsole.delivery.observer import Observer
 from stompconsole.delivery.payload import Handler, Payload
 from stompconsole.delivery.sampling import Sampler
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import ConsumerSpec
 

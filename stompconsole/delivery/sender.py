@@ -27,7 +27,7 @@ from stompconsole.delivery.outbox import Outbox
 from stompconsole.delivery.sending import CLOSED, SendingSession
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.delivery.transaction import Transaction
-from stompconsole.errors import BrokerBlocked, BrokerError, ConfigurationError, RolledBack, SessionClosed
+from stompconsole.errors import BrokerBlocked, ConfigurationError, RolledBack, SessionClosed
 from stompconsole.transport.outcome import Told
 from stompconsole.transport.session import Endpoint, Session
 
@@ -315,27 +315,3 @@ class Sender:
         """Whether the session before ended because a queue exists with other properties: then it is there still."""
         reason = (before and before.close_reason) or ""
         return any(self._dialect.undeclared(destination, reason) for destination in self._names.others())
-
-
-class Senders:
-    """One sender per broker definition, made when it is first asked for."""
-
-    def __init__(self) -> None:
-        self._senders: dict[BrokerSpec, Sender] = {}
-        self._lock = threading.Lock()
-
-    def of(self, broker: BrokerSpec) -> Sender:
-        with self._lock:
-            if broker not in self._senders:
-                self._senders[broker] = Sender(broker)
-            return self._senders[broker]
-
-    def close(self, timeout_s: float) -> None:
-        """Close them all; at most ``timeout_s`` seconds each."""
-        with self._lock:
-            senders, self._senders = list(self._senders.values()), {}
-        for sender in senders:
-            try:
-                sender.close(timeout_s)
-            except BrokerError as error:
-                logger.info("closing a sender: %s", error)

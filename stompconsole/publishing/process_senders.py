@@ -6,7 +6,7 @@ from __future__ import annotations
 import atexit
 import os
 
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 
 CLOSE_TIMEOUT_S = 2.0
 

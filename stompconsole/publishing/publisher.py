@@ -19,7 +19,8 @@ from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from stompconsole.delivery.retry import delay_s
-from stompconsole.delivery.sender import Sender, Senders
+from stompconsole.delivery.sender import Sender
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.specs import BrokerSpec, RetryPolicy
 from stompconsole.errors import (
     BrokerBlocked,

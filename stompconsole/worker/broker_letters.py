@@ -21,7 +21,7 @@ from stompconsole.deadletters.lanes import Lane
 from stompconsole.deadletters.off_loop import rest
 from stompconsole.delivery.browsing import Browsed, browse
 from stompconsole.delivery.returning import Going, Returning
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.errors import ConfigurationError
 from stompconsole.models import BrokerBrowse

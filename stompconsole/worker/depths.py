@@ -19,7 +19,7 @@ from stompconsole.brokers.depths import Depth, unknown
 from stompconsole.conf import settings_now
 from stompconsole.deadletters.lanes import Lane
 from stompconsole.delivery import depths
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.worker import depth_rows
 from stompconsole.worker.depth_rows import Round, Slot
 from stompconsole.worker.outages import DATABASE_AWAY

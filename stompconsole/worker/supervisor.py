@@ -17,7 +17,7 @@ from typing import ParamSpec, Protocol
 
 from stompconsole.conf import Settings
 from stompconsole.deadletters.lanes import Lane
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.whereabouts import WHEREABOUTS
 from stompconsole.errors import StompConsoleError
 from stompconsole.models import WorkerState

@@ -15,7 +15,7 @@ from stompconsole.delivery.payload import Handler
 from stompconsole.delivery.pipeline import Work
 from stompconsole.delivery.runner import SubscriptionRunner
 from stompconsole.delivery.sampling import Sampler
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import ConsumerSpec, consume_spec
 from stompconsole.worker.connections import ConnectedLoops, ConnectedWork, with_fresh_connections

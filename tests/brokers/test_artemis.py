@@ -15,7 +15,8 @@ from stompconsole.delivery import giving_up
 from stompconsole.delivery.handling import HandlerWork
 from stompconsole.delivery.payload import Handler, Payload
 from stompconsole.delivery.runner import SubscriptionRunner
-from stompconsole.delivery.sender import Sender, Senders
+from stompconsole.delivery.sender import Sender
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import AckMode, BrokerSpec, ConsumerSpec, DeadLetterVia, capture_spec, consume_spec
 from stompconsole.errors import BrokerRefused, WorkFailed

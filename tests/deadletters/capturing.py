@@ -9,7 +9,7 @@ from stompconsole.deadletters.capture import capture_work
 from stompconsole.deadletters.holding import Holder
 from stompconsole.delivery.observer import SilentObserver
 from stompconsole.delivery.runner import SubscriptionRunner
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.specs import SubscriptionState, capture_spec
 from stompconsole.models import Consumer
 from tests.support.waiting import until

@@ -16,7 +16,7 @@ async def work(worker_id: uuid.UUID, engine: str) -> None:
     # Models can be imported once Django is set up.
     from stompconsole.deadletters.replaying import ReplayEngine
     from stompconsole.deadletters.trying.engine import TrialEngine
-    from stompconsole.delivery.sender import Senders
+    from stompconsole.delivery.senders import Senders
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

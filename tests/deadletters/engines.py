@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 
 from stompconsole.deadletters.replaying import ReplayEngine
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.worker.supervisor import MakeSideTask
 from tests.deadletters.making import make_worker
 from tests.support.processes import ManagedProcess, start

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from stompconsole.brokers import BrokerKind
 from stompconsole.deadletters import controlling, doubts, portions, replay_rows, selection
-from stompconsole.deadletters.carrying import Run
+from stompconsole.deadletters.leasing import Lease
 from stompconsole.deadletters.outcomes import Progress, progress, record_processed
 from stompconsole.deadletters.portions import Outgoing
 from stompconsole.deadletters.replay_rows import Orders
@@ -290,15 +290,15 @@ def test_a_portion_that_is_begun_and_not_sent_since_the_replay_is_paused_is_not_
 ) -> None:
     monkeypatch.setattr(portions, "PORTION", 2)
     replay = replay_of(make_dead_letters(consumer, 6))
-    record, portion, obey = replay_rows.record, portions.portion, Run.__dict__["_obey"]
+    record, portion, obey = replay_rows.record, portions.portion, Lease.__dict__["_obey"]
     reads, obeyed = threading.Semaphore(0), threading.Event()
 
     def read(*given: Any) -> portions.Portion:
         reads.release()
         return portion(*given)
 
-    def obeying(run: Run, orders: Orders) -> None:
-        obey(run, orders)
+    def obeying(lease: Lease, orders: Orders) -> None:
+        obey(lease, orders)
         if orders.state is ReplayState.PAUSED:
             obeyed.set()
 
@@ -311,7 +311,7 @@ def test_a_portion_that_is_begun_and_not_sent_since_the_replay_is_paused_is_not_
         record(*given)
 
     monkeypatch.setattr(portions, "portion", read)
-    monkeypatch.setattr(Run, "_obey", obeying)
+    monkeypatch.setattr(Lease, "_obey", obeying)
     monkeypatch.setattr(replay_rows, "record", recorded)
     with running_engine():
         until(lambda: progress(replay).sent == 2, 20, "it is written down what came of the first")

@@ -14,7 +14,7 @@ from stompconsole.delivery.gate import Gate
 from stompconsole.delivery.handling import HandlerWork
 from stompconsole.delivery.payload import Handler, Payload
 from stompconsole.delivery.runner import SubscriptionRunner
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import BrokerSpec, ConsumerSpec, SubscriptionState, capture_spec, consume_spec
 from tests.support.waiting import until

@@ -17,7 +17,7 @@ from stompconsole.delivery import returning as returning_module
 from stompconsole.delivery.connecting import open_session
 from stompconsole.delivery.payload import Payload
 from stompconsole.delivery.returning import Errand, Going, Returning
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.devbroker.refusals import AfterError
 from stompconsole.transport.session import Endpoint

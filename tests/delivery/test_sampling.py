@@ -15,7 +15,7 @@ from stompconsole.delivery.handling import HandlerWork
 from stompconsole.delivery.payload import Handler, Payload
 from stompconsole.delivery.runner import SubscriptionRunner
 from stompconsole.delivery.sampling import Sample, Sampler
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import ConsumerSpec, consume_spec
 from tests.deadletters.making import Captures

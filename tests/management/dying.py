@@ -8,7 +8,7 @@ import uuid
 import django
 from django.core.management import call_command
 
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 
 
 class Dying:

@@ -12,7 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.management.commands import pubsub as pubsub_module
 from stompconsole.transport.frames import Frame
 from tests.management.calling import calling

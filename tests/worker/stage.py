@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection
 
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.specs import BrokerSpec, Purpose
 from stompconsole.models import Broker, Consumer, Subscription, Worker
 from tests.support import processes

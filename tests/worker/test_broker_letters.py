@@ -19,7 +19,7 @@ from stompconsole.delivery import returning
 from stompconsole.delivery.browsing import Browsed, Shown
 from stompconsole.delivery.payload import Handler, Payload
 from stompconsole.delivery.returning import Going
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.models import AuditEntry, BrokerBrowse, BrokerReplay, Consumer, ErrandState
 from stompconsole.worker.broker_letters import BrokerLetters
 from tests.dashboard import rows

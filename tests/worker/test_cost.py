@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from stompconsole.delivery.payload import Payload
 from stompconsole.delivery.runner import SubscriptionRunner
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.specs import consume_spec
 from stompconsole.metrics import buckets
 from stompconsole.metrics.tally import Tally

@@ -17,7 +17,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from stompconsole.delivery.payload import Handler, Payload
 from stompconsole.delivery.runner import SubscriptionRunner
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.specs import ConsumerSpec, RetryPolicy, consume_spec
 from stompconsole.worker.works import handler_work
 from tests.delivery.running import Running, Seen, send, take_dead_letters

@@ -17,7 +17,7 @@ from django.test import override_settings
 from stompconsole.brokers.depths import Depth
 from stompconsole.delivery import depths
 from stompconsole.delivery.depths import Question
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.specs import Purpose
 from stompconsole.models import Consumer, QueueDepth
 from stompconsole.worker import depth_rows

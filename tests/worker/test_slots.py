@@ -12,7 +12,7 @@ from stompconsole.delivery.handling import HandlerWork
 from stompconsole.delivery.observer import Observer
 from stompconsole.delivery.payload import Payload
 from stompconsole.delivery.runner import SubscriptionRunner
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.specs import BrokerSpec, ConsumerSpec, Purpose, SubscriptionState, consume_spec
 from stompconsole.delivery.status import RunnerStatus
 from stompconsole.errors import HandlerNotFound

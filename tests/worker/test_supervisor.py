@@ -16,7 +16,7 @@ from django.db import connections
 
 from stompconsole.conf import Settings
 from stompconsole.deadletters.lanes import Lane
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.errors import StompConsoleError
 from stompconsole.models import AuditEntry, Broker, Consumer, Subscription, Worker
 from stompconsole.models.throughput import ThroughputBucket

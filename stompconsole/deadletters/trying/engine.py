@@ -19,7 +19,7 @@ from stompconsole.deadletters.off_loop import in_database
 from stompconsole.deadletters.trying import trial_rows
 from stompconsole.deadletters.trying.process import Nursery, NurseryFailed
 from stompconsole.deadletters.trying.verdict import Verdict, skipped
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from stompconsole.delivery.moving import MoveWork
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.specs import BrokerSpec
 from stompconsole.management import arguments
 from stompconsole.management.arguments import HOST, PORT

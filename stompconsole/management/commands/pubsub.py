@@ -16,7 +16,7 @@ from stompconsole import handlers
 from stompconsole.conf import doubts
 from stompconsole.delivery.pipeline import Work
 from stompconsole.delivery.runner import SubscriptionRunner
-from stompconsole.delivery.sender import Senders
+from stompconsole.delivery.senders import Senders
 from stompconsole.delivery.specs import ConsumerSpec, consume_spec
 from stompconsole.delivery.status import RunnerStatus
 from stompconsole.errors import ConfigurationError
