@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
+from itertools import chain
 
-from stompconsole.models import ReplayItem, ReplayItemState
+from stompconsole.models import ReplayFlight, ReplayItem, ReplayItemState
 
 UNCONFIRMED = (
     "It was sent, and the broker has not confirmed it yet. If its worker ends before that, it is sent once more and may"
@@ -20,6 +21,12 @@ MAY_ARRIVE = (
     "It was sent, or was about to be, before the replay was cancelled, and the broker has not confirmed it: it may"
     " still arrive."
 )
+
+
+def in_flight(replay_id: int) -> frozenset[int]:
+    """Items of a replay that are about to be sent or on their way, those included that a dead worker left so."""
+    flights = ReplayFlight.objects.filter(replay_id=replay_id)
+    return frozenset(chain.from_iterable(flights.values_list("item_ids", flat=True)))
 
 
 def write(

@@ -9,13 +9,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
 
 from stompconsole.brokers import Wanted
-from stompconsole.deadletters import operations, reach, transitions, versions
+from stompconsole.deadletters import doubts, operations, reach, transitions, versions
 from stompconsole.deadletters.operations import Message, Refusal
 from stompconsole.delivery.envelope import Earlier
 from stompconsole.delivery.specs import BrokerSpec
@@ -170,7 +169,7 @@ class _Reading:
         self._edits = _by_id(LetterEdit.objects.only(*_OF_EDITS), {row.edit_id for row in rows})
         retries = {row.dead_letter_id for row in rows} if replay.scheduled else set()
         self._retries = _by_id(DeadLetter.objects.only(*_OF_RETRIES), retries)
-        self._in_flight = frozenset(chain.from_iterable(replay.flights.values_list("item_ids", flat=True)))
+        self._in_flight = doubts.in_flight(replay.pk)
         self._operations = operations.kept(replay.edits)
         self._specs: dict[int, BrokerSpec] = {}
         self._wanted: dict[tuple[int, str], Wanted] = {}

@@ -16,15 +16,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import chain
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Case, Count, F, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
-from stompconsole.deadletters import tallies
-from stompconsole.deadletters.doubts import MAY_ARRIVE
+from stompconsole.deadletters import doubts, tallies
 from stompconsole.deadletters.locks import lock, write_first
 from stompconsole.models import DeadLetter, DeadLetterState, ReplayFlight, ReplayItem, ReplayItemState, lookups
 
@@ -150,10 +148,9 @@ def skip_waiting(replay_id: int, note: str, now: datetime) -> int:
     lock(rows)
     turn(rows, DeadLetterState.DEAD, now)
     # A note on a waiting item says that the broker may have it, and so does the flight of a worker that ended.
-    flights = ReplayFlight.objects.filter(replay_id=replay_id)
-    in_flight = list(chain.from_iterable(flights.values_list("item_ids", flat=True)))
-    said = Case(When(Q(note="") & ~Q(pk__among=in_flight), then=Value(note)), default=Value(MAY_ARRIVE))
-    flights.delete()
+    quiet = Q(note="") & ~Q(pk__among=doubts.in_flight(replay_id))
+    said = Case(When(quiet, then=Value(note)), default=Value(doubts.MAY_ARRIVE))
+    ReplayFlight.objects.filter(replay_id=replay_id).delete()
     return waiting.update(state=ReplayItemState.SKIPPED, active=False, note=said, outcome_at=now)
 
 

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from stompconsole.deadletters import grouping, selection, tallies, transitions
-from stompconsole.models import DeadLetter, Replay, ReplayItem
+from stompconsole.models import DeadLetter, Replay, ReplayItem, lookups
 from tests.deadletters.making import make_consumer, make_dead_letters, tallied
 from tests.support.waiting import until
 
@@ -107,7 +107,7 @@ def test_receipts_in_opposite_order_and_outcomes_at_once_end_without_a_deadlock(
 def test_what_has_just_been_made_is_found_by_id_though_there_are_no_statistics_yet() -> None:
     letters = grouped(3_000)
     replay = replay_of(letters)
-    given = {"ids": "{" + ",".join(str(letter.pk) for letter in letters[:20]) + "}", "replay": replay.pk}
+    given = {"ids": lookups.array_of(letter.pk for letter in letters[:20]), "replay": replay.pk}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {transitions._SENT}", {**given, "now": timezone.now()})
         plan = "\n".join(line for (line,) in cursor.fetchall())
