@@ -80,6 +80,10 @@ class ActiveMQ(Dialect):
         # What each of its limits (store, memory, temporary store) ends in, where sendFailIfNoSpace is set.
         return "to prevent flooding" in error
 
+    def has_rolled_back(self, error: str) -> bool:
+        # Not "STORE COMMIT FAILED: Transaction rolled back": what a store holds that failed in it is not known.
+        return "Transaction marked rollback only" in error
+
     def depths_over_http(self) -> OverHttp:
         return jolokia.read_classic
 

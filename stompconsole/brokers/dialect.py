@@ -221,6 +221,10 @@ class Dialect:
         """Whether ``error`` says that the broker takes no message now, whichever it is."""
         return False
 
+    def has_rolled_back(self, error: str) -> bool:
+        """Whether ``error``, the answer to a COMMIT, says that nothing of its transaction was stored."""
+        return False
+
     def undeclared(self, destination: str, error: str) -> str | None:
         """The same destination of a SEND spelt so that the broker does not declare it anew, when ``error`` says that
         it exists with other properties; else None."""

@@ -244,7 +244,8 @@ class Sender:
     def _write_together(self, session: Session, job: Job, told: Told) -> None:
         if not self._dialect.transacts_sends:
             raise RolledBack(f"{session.endpoint} has no transactions for what is sent")
-        transaction = Transaction(session, f"t{next(self._transactions)}", partial(self._taken, job), told)
+        name = f"t{next(self._transactions)}"
+        transaction = Transaction(session, self._dialect, name, partial(self._taken, job), told)
         # Nothing else until it has its COMMIT, which would wait behind a message that is stuck.
         self._lone = job
         try:

@@ -2,15 +2,16 @@
 
 On ActiveMQ a SEND with a receipt waits for the disk by itself, and those behind it wait for it; in a transaction only
 the last and the COMMIT do. A SEND without a receipt that is refused is told by an ERROR that names no frame, mostly
-before the receipt of the last one, and makes the COMMIT fail unless the broker is set up otherwise
-(``rollbackOnlyOnAsyncException``). So the COMMIT waits for that receipt: after an ERROR it is an ABORT instead. Which
-of them was refused is found out by whoever sends them again, with a receipt for each.
+before the receipt of the last one but at times after the answer to the COMMIT, and makes the COMMIT fail unless the
+broker is set up otherwise (``rollbackOnlyOnAsyncException``). So the COMMIT waits for that receipt: after an ERROR it
+is an ABORT instead. Which of them was refused is found out by whoever sends them again, with a receipt for each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from stompconsole.brokers import Dialect
 from stompconsole.delivery.outbox import Outbox
 from stompconsole.errors import BrokerRefused, ReceiptTimeout, RolledBack, SessionClosed
 from stompconsole.transport import frames
@@ -26,8 +27,11 @@ class Transaction:
     it: RolledBack and BrokerRefused where nothing was stored, ReceiptTimeout and SessionClosed where that is not known.
     """
 
-    def __init__(self, session: Session, name: str, taken: Callable[[Transaction], None], told: Told) -> None:
+    def __init__(
+        self, session: Session, dialect: Dialect, name: str, taken: Callable[[Transaction], None], told: Told
+    ) -> None:
         self._session = session
+        self._dialect = dialect
         self._name = {"transaction": name}
         self._taken = taken
         self._told = told
@@ -66,8 +70,9 @@ class Transaction:
 
     def _committed(self, error: BaseException | None) -> None:
         if isinstance(error, BrokerRefused):
-            # Rolled back by the broker on account of one; else it may be its store that failed.
-            self._told(BrokerRefused(f"{ONE_IS_REFUSED}: {error}") if self._has_erred else ReceiptTimeout(str(error)))
+            # Rolled back by the broker on account of one, whose ERROR may be yet to come; else its store has failed.
+            is_rolled_back = self._has_erred or self._dialect.has_rolled_back(str(error))
+            self._told(BrokerRefused(f"{ONE_IS_REFUSED}: {error}") if is_rolled_back else ReceiptTimeout(str(error)))
         elif error is None and self._has_erred:
             self._told(ReceiptTimeout("the broker refused one of the messages in a transaction and stored the others"))
         else:

@@ -82,9 +82,9 @@ def up_to_commit(sender: Sender, peer: Peer) -> tuple[Future[None], str]:
     return future, read_commit(peer)
 
 
-def refuse(peer: Peer, receipt: str = "") -> None:
+def refuse(peer: Peer, receipt: str = "", why: str = "not that one") -> None:
     named = f"receipt-id:{receipt}\n" if receipt else ""
-    peer.send(f"ERROR\n{named}message:not that one\n\n\0".encode())
+    peer.send(f"ERROR\n{named}message:{why}\n\n\0".encode())
 
 
 def failure(future: Future[None]) -> BaseException:
@@ -195,10 +195,24 @@ def test_a_commit_that_is_refused_on_account_of_one_has_stored_nothing() -> None
         assert type(failure(future)) is BrokerRefused
 
 
-def test_a_commit_that_is_refused_for_itself_may_have_stored_them() -> None:
+def test_a_commit_that_is_refused_before_the_error_about_one_comes_has_stored_nothing() -> None:
+    # ActiveMQ tells the two from threads of their own.
     with told_by_hand() as (sender, peer):
         future, commit = up_to_commit(sender, peer)
-        refuse(peer, commit)
+        refuse(peer, commit, "COMMIT FAILED: Transaction marked rollback only xaErrorCode:100")
+        assert type(failure(future)) is BrokerRefused
+        again = sender.send("/queue/a", {}, b"0")
+        receipt = peer.receipt_of(peer.read_frame())
+        refuse(peer)
+        peer.confirm(receipt)
+        again.result(10)
+
+
+@pytest.mark.parametrize("why", ["not that one", "STORE COMMIT FAILED: Transaction rolled back xaErrorCode:104"])
+def test_a_commit_that_is_refused_for_itself_may_have_stored_them(why: str) -> None:
+    with told_by_hand() as (sender, peer):
+        future, commit = up_to_commit(sender, peer)
+        refuse(peer, commit, why)
         assert type(failure(future)) is ReceiptTimeout
 
 
