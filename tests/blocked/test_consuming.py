@@ -14,10 +14,10 @@ from stompconsole.delivery.observer import SilentObserver
 from stompconsole.delivery.payload import Handler, Payload
 from stompconsole.delivery.runner import SubscriptionRunner
 from stompconsole.delivery.settlement import Delivery
-from stompconsole.delivery.specs import BrokerSpec, capture_spec
+from stompconsole.delivery.specs import capture_spec
 from stompconsole.models import Consumer, DeadLetter, Failure
 from tests.deadletters.making import make_broker, make_consumer
-from tests.delivery.running import Running, Seen, running, send, take_all
+from tests.delivery.running import Running, Seen, is_empty, running, send
 from tests.support.blockades import Blockade
 from tests.support.waiting import until
 
@@ -109,9 +109,3 @@ def test_what_succeeds_is_acked_and_what_fails_waits_with_the_reason_until_it_is
 
 def waiting(run: Running) -> int:
     return run.runner.status.in_flight
-
-
-def is_empty(broker: BrokerSpec, destination: str) -> bool:
-    """A marker sent now is the first message there."""
-    send(broker, destination, ["marker"])
-    return take_all(broker, destination, 1) == ["marker"]

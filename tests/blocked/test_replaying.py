@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from stompconsole.deadletters import controlling, selection
 from stompconsole.deadletters.outcomes import Progress, progress
+from stompconsole.delivery.envelope import DEAD_LETTER_ID
 from stompconsole.models import Consumer, DeadLetter, Replay, ReplayState
-from tests.blocked.test_consuming import is_empty
 from tests.deadletters.engines import running_engine
 from tests.deadletters.making import make_broker, make_consumer, make_dead_letters
-from tests.delivery.running import take_all
+from tests.delivery.running import is_empty, take_all, take_rest
 from tests.support.blockades import Blockade
 from tests.support.waiting import until
 
@@ -91,6 +93,7 @@ def test_a_replay_left_by_its_worker_says_what_the_next_one_may_have_sent_twice(
         until(lambda: state(replay) == ReplayState.DONE, 30, "the next worker goes on")
     told = replay.items.filter(note__contains="may have arrived twice").values_list("dead_letter", flat=True)
     assert set(told) == doubted
-    arrived = take_all(consumer.broker.spec(), destination, TOTAL + len(doubted))
-    assert sorted(set(arrived)) == list(range(TOTAL))
-    assert is_empty(consumer.broker.spec(), destination), "those and no others came twice"
+    arrived = Counter(payload.headers[DEAD_LETTER_ID] for payload in take_rest(consumer.broker.spec(), destination))
+    assert set(arrived) == {str(pk) for pk in replay.items.values_list("dead_letter", flat=True)}
+    # Not all of those need to have: RabbitMQ may drop what it had not read yet of a connection that is gone.
+    assert {pk for pk, times in arrived.items() if times > 1} <= {str(pk) for pk in doubted}, "no others came twice"

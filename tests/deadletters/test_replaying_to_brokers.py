@@ -13,7 +13,7 @@ from stompconsole.models import Consumer, Replay, ReplayItem, ReplayItemState
 from tests.deadletters.engines import running_engine, start_engine
 from tests.deadletters.making import make_broker, make_consumer, make_dead_letters, make_worker
 from tests.deadletters.test_replaying import replay_of, wait_done
-from tests.delivery.running import running, send
+from tests.delivery.running import take_rest
 from tests.support.brokers import TestBroker
 from tests.support.waiting import until
 
@@ -44,12 +44,7 @@ def some_are_sent(replay: Replay) -> None:
 
 def arrived(consumer: Consumer) -> Counter[str]:
     """What is in the queue, by dead letter."""
-    spec = consumer.broker.spec()
-    send(spec, consumer.destination, ["the last"])
-    with running(spec, consumer.destination) as run:
-        until(lambda: "the last" in run.seen.bodies, 60, "all have come")
-        run.wait_settled()
-    came = [payload for payload in run.seen.payloads if payload.body != "the last"]
+    came = take_rest(consumer.broker.spec(), consumer.destination)
     return Counter(payload.headers[envelope.DEAD_LETTER_ID] for payload in came)
 
 

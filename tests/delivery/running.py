@@ -19,6 +19,9 @@ from stompconsole.delivery.settlement import Delivery
 from stompconsole.delivery.specs import BrokerSpec, ConsumerSpec, SubscriptionState, capture_spec, consume_spec
 from tests.support.waiting import until
 
+LAST = "the last"
+"""What is sent to a queue to find out what is before it."""
+
 
 class Seen:
     """A thread-safe list of what handlers were given, and the observer's counts."""
@@ -56,7 +59,7 @@ class Seen:
             self.states.append((state, reason))
 
     def wait(self, count: int, timeout_s: float = 20.0) -> None:
-        until(lambda: len(self.bodies) >= count, timeout_s, f"{count} messages handled, {len(self.bodies)} so far")
+        until(lambda: len(self.bodies) >= count, timeout_s, lambda: f"{count} messages handled, not {len(self.bodies)}")
 
 
 class Running:
@@ -174,3 +177,17 @@ def take_all(broker: BrokerSpec, destination: str, count: int) -> list[Any]:
         other.seen.wait(count)
         other.wait_settled()
     return other.seen.bodies
+
+
+def take_rest(broker: BrokerSpec, destination: str) -> list[Payload]:
+    """Take what is in a queue, however much it is: up to a message that is sent there now."""
+    send(broker, destination, [LAST])
+    with running(broker, destination) as other:
+        until(lambda: LAST in other.seen.bodies, 60, "what is sent last comes")
+        other.wait_settled()
+    return [payload for payload in other.seen.payloads if payload.body != LAST]
+
+
+def is_empty(broker: BrokerSpec, destination: str) -> bool:
+    """Whether nothing is in a queue."""
+    return take_rest(broker, destination) == []

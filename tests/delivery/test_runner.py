@@ -10,7 +10,7 @@ from stompconsole.delivery import envelope
 from stompconsole.delivery.payload import Handler, Payload
 from stompconsole.delivery.specs import AckMode, RetryPolicy, SubscriptionState
 from stompconsole.errors import Reject, Retry
-from tests.delivery.running import Seen, held_on, running, send, take_all, take_dead_letters
+from tests.delivery.running import Seen, held_on, is_empty, running, send, take_all, take_dead_letters
 from tests.support.brokers import TestBroker
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
@@ -27,13 +27,7 @@ def test_every_message_is_handled_once_in_each_ack_mode(
         run.wait_settled()
     assert sorted(run.seen.bodies) == list(range(200))
     assert run.seen.counts == {"received": 200, "acked": 200, "retried": 0, "dead_lettered": 0}
-    assert any_broker_is_empty(any_broker, destination)
-
-
-def any_broker_is_empty(any_broker: TestBroker, destination: str) -> bool:
-    """A marker sent now is the first message there."""
-    send(any_broker.broker_spec(), destination, ["marker"])
-    return take_all(any_broker.broker_spec(), destination, 1) == ["marker"]
+    assert is_empty(broker, destination)
 
 
 def fails(error: BaseException) -> object:

@@ -44,7 +44,8 @@ class ProcessRig(ABC):
             self._process.kill()
 
     def close(self) -> None:
-        self.kill()
+        if self._process is not None:
+            self._process.kill()
 
     def log(self) -> str:
         return self._process.text()[-LOG_CHARACTERS:] if self._process is not None else ""
