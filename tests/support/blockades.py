@@ -26,6 +26,7 @@ from tests.support.waiting import until
 
 FILLER = "/queue/test.filler"
 BLOCK_BYTES = 100_000
+CONTROL_TIMEOUT_S = 60.0
 ANSWER_S = 1.0
 """How long a broker that takes messages may need for one."""
 
@@ -75,7 +76,9 @@ class Alarm(Blockade):
         assert server is not None
         environment = self._rig._environment()
         command = [str(server.parent / "rabbitmqctl"), "-n", environment["RABBITMQ_NODENAME"], *arguments]
-        subprocess.run(command, env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL, timeout=30)
+        subprocess.run(
+            command, env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL, timeout=CONTROL_TIMEOUT_S
+        )
 
 
 def memory_alarm(broker: TestBroker) -> Alarm:
