@@ -23,10 +23,10 @@ from tests.deadletters.making import make_broker, make_consumer
 from tests.delivery.running import send, take_all
 from tests.delivery.test_returning import sent_back
 from tests.support.brokers import TestBroker
+from tests.support.management import Management
 from tests.support.waiting import until
 from tests.topics.conftest import management  # noqa: F401 - a fixture
 from tests.topics.kinds import ACTIVEMQ, on
-from tests.topics.management import Management
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -24,6 +24,7 @@ from tests.delivery.test_runner import declare_as_django_stomp_did
 from tests.support.brokers import TestBroker
 from tests.support.choosing import one_of_each_dialect
 from tests.support.devbroker import running_devbroker
+from tests.support.management import Management
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
 from tests.transport.scripted import ScriptedBroker, scripted_broker
@@ -323,19 +324,13 @@ def test_a_queue_that_was_used_as_it_is_and_then_deleted_is_declared_again(
     declare_as_django_stomp_did(rabbitmq, name)
     with running(rabbitmq.broker_spec(), destination) as run:
         until(lambda: f"/amq/queue/{name}" in run.runner.status.reason, 30, "it runs on the declared queue")
-        delete_queue(rabbitmq, name)
+        with Management(rabbitmq) as management:
+            management.delete(name)
         until(lambda: run.runner.status.reason == "", 60, "it runs on a queue of its own")
         until(lambda: run.runner.status.state is SubscriptionState.RUNNING, 30, "it runs")
         send(rabbitmq.broker_spec(), destination, ["a"])
         run.seen.wait(1)
         run.wait_settled()
-
-
-def delete_queue(rabbitmq: TestBroker, name: str) -> None:
-    import httpx
-
-    url = f"{rabbitmq.management.rstrip('/')}/api/queues/%2F/{name}"
-    httpx.delete(url, auth=(rabbitmq.user, rabbitmq.password), timeout=10).raise_for_status()
 
 
 @pytest.mark.long

@@ -19,10 +19,10 @@ from stompconsole.errors import BrokerRefused, ConnectFailed, ReceiptTimeout, Se
 from stompconsole.transport.session import Endpoint
 from stompconsole.transport.stomp_session import StompSession
 from tests.delivery.running import take_all
-from tests.delivery.test_ends import delete_queue
 from tests.delivery.test_runner import declare_as_django_stomp_did
 from tests.support.brokers import TestBroker
 from tests.support.devbroker import RunningDevBroker, running_devbroker
+from tests.support.management import Management
 from tests.support.waiting import until
 from tests.transport.scripted import scripted_broker
 
@@ -164,7 +164,8 @@ def test_a_queue_of_other_properties_that_was_deleted_is_declared_again_and_noth
         for future in [sender.send(destination, {"persistent": "true"}, b"2") for _ in range(10)]:
             future.result(10)
         assert take_all(broker, f"/amq/queue/{name}", 11)
-        delete_queue(rabbitmq, name)
+        with Management(rabbitmq) as management:
+            management.delete(name)
         threading.Event().wait(0.3)
         sender.send(destination, {"persistent": "true"}, b"3").result(10)
     assert take_all(broker, destination, 1) == [3]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.django_stomp.scene import Scene
 from tests.support.brokers import TestBroker
-from tests.topics.management import Management
+from tests.support.management import Management
 
 
 @pytest.fixture(params=["rabbitmq", "activemq"])

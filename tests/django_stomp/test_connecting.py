@@ -16,9 +16,9 @@ from tests.dashboard.rows import make_user
 from tests.django_stomp.scene import Scene, at, bodies
 from tests.support import rabbitmq as rabbitmq_server
 from tests.support.brokers import TestBroker
+from tests.support.management import Management
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
-from tests.topics.management import Management
 from tests.worker.stage import Stage
 
 pytestmark = pytest.mark.slow

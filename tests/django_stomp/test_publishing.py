@@ -15,8 +15,8 @@ from request_id_django_log import local_threading
 from stompconsole.errors import BrokerRefused, ReceiptTimeout
 from stompconsole.publishing import Publisher, build_publisher, process_senders, publish, publish_many
 from tests.django_stomp.scene import Scene, at, bodies
+from tests.support.management import Management
 from tests.support.proxy import Proxy
-from tests.topics.management import Management
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,8 @@ from stompconsole.deadletters import selection
 from stompconsole.delivery.specs import Purpose
 from stompconsole.models import DeadLetter, DeadLetterState
 from tests.django_stomp.scene import Scene, bodies, subscribing
+from tests.support.management import Management
 from tests.support.waiting import until
-from tests.topics.management import Management
 from tests.worker.stage import Stage
 
 pytestmark = pytest.mark.slow

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.django_stomp.scene import Scene
+from tests.support.management import Management
 from tests.support.processes import ManagedProcess
-from tests.topics.management import Management
 
 pytestmark = pytest.mark.slow
 

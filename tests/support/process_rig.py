@@ -44,8 +44,7 @@ class ProcessRig(ABC):
             self._process.kill()
 
     def close(self) -> None:
-        if self._process is not None:
-            self._process.kill()
+        self.kill()
 
     def log(self) -> str:
         return self._process.text()[-LOG_CHARACTERS:] if self._process is not None else ""

@@ -5,14 +5,13 @@ Owns the node's folder, its configuration and its epmd. Nothing of a RabbitMQ th
 
 from __future__ import annotations
 
-import itertools
 import os
+import uuid
 from pathlib import Path
-
-import httpx
 
 from tests.support import processes
 from tests.support.brokers import TestBroker
+from tests.support.management import Management
 from tests.support.ports import free_ports
 from tests.support.process_rig import ProcessRig
 from tests.support.processes import ManagedProcess
@@ -47,7 +46,6 @@ class RabbitMQ(ProcessRig):
     def __init__(self, server: Path, folder: Path) -> None:
         super().__init__(server, folder)
         self._epmd: ManagedProcess | None = None
-        self._kills = itertools.count(1)
         self._amqp, self.stomp, self.management, self._distribution, self._epmd_port = free_ports(5)
 
     def launch(self) -> ManagedProcess:
@@ -57,18 +55,6 @@ class RabbitMQ(ProcessRig):
             self._epmd = processes.start(["epmd"], env=self._environment(), output=self._folder / "epmd.txt")
         output = self._folder / "output.txt"
         return processes.start([self._server], env=self._environment(), cwd=self._folder, output=output)
-
-    def kill(self) -> None:
-        # The queue that was declared last is gone after a kill, with all that was confirmed of it, unless some seconds
-        # have passed: that it was committed is not written before something else of that kind is (Mnesia's log).
-        self._declare(f"killed-{next(self._kills)}")
-        super().kill()
-
-    def _declare(self, queue: str) -> None:
-        url = f"http://{HOST}:{self.management}/api/queues/%2F/{queue}"
-        # Not verified: there is nothing to, and its certificates take longer to load than what is to be killed in time.
-        answer = httpx.put(url, json={"durable": True}, auth=("guest", "guest"), timeout=10.0, verify=False)
-        answer.raise_for_status()
 
     def close(self) -> None:
         super().close()
@@ -100,10 +86,21 @@ class RabbitMQ(ProcessRig):
         }
 
 
+class RabbitMQBroker(TestBroker):
+    """A node that has what it has confirmed after it was killed."""
+
+    def kill(self) -> None:
+        # The queue that was declared last is gone after a kill, with all that was confirmed of it, unless some seconds
+        # have passed: that it was committed is not written before something else of that kind is (Mnesia's log).
+        with Management(self) as management:
+            management.declare(f"killed-{uuid.uuid4().hex}")
+        super().kill()
+
+
 def make(server: Path, folder: Path) -> TestBroker:
     """The node as tests see it."""
     rig = RabbitMQ(server, folder)
-    return TestBroker(
+    return RabbitMQBroker(
         name="rabbitmq",
         port=rig.stomp,
         user="guest",

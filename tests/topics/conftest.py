@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.brokers import TestBroker
-from tests.topics.management import Management
+from tests.support.management import Management
 
 
 @pytest.fixture

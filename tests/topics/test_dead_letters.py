@@ -18,9 +18,9 @@ from tests.deadletters.engines import running_engine
 from tests.deadletters.making import make_broker, make_consumer
 from tests.delivery.running import Running, Seen, running, send
 from tests.support.brokers import TestBroker
+from tests.support.management import Management
 from tests.support.waiting import until
 from tests.topics.kinds import ACTIVEMQ, DURABLE, on
-from tests.topics.management import Management
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

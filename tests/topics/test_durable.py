@@ -11,11 +11,11 @@ from stompconsole.delivery.connecting import open_session
 from stompconsole.delivery.specs import BrokerSpec, SubscriptionState
 from tests.delivery.running import Running, encoded, running, send
 from tests.support.brokers import TestBroker
+from tests.support.management import Management
 from tests.support.proxy import Proxy
 from tests.support.rawstomp import connected
 from tests.support.waiting import until
 from tests.topics.kinds import ACTIVEMQ, DURABLE, on
-from tests.topics.management import Management
 
 
 def listened(broker: BrokerSpec, topic: str, *client_ids: str) -> None:

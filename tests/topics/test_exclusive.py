@@ -5,9 +5,9 @@ from __future__ import annotations
 from stompconsole.delivery.specs import SubscriptionState
 from tests.delivery.running import running, send
 from tests.support.brokers import TestBroker
+from tests.support.management import Management
 from tests.support.waiting import until
 from tests.topics.kinds import ACTIVEMQ, on
-from tests.topics.management import Management
 
 
 @on(*ACTIVEMQ)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.delivery.running import running, send
 from tests.support.brokers import TestBroker
+from tests.support.management import Management
 from tests.support.waiting import until
-from tests.topics.management import Management
 
 
 def test_two_consumers_of_a_topic_get_every_message_each(any_broker: TestBroker, topic: str) -> None:

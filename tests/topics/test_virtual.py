@@ -6,9 +6,9 @@ import pytest
 
 from tests.delivery.running import Running, running, send, take_all
 from tests.support.brokers import TestBroker
+from tests.support.management import Management
 from tests.support.waiting import until
 from tests.topics.kinds import ACTIVEMQ, DURABLE, on
-from tests.topics.management import Management
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ class Management:
 
     def __init__(self, broker: TestBroker) -> None:
         login = (broker.user, broker.password)
-        self._http = httpx.Client(base_url=f"{broker.management}/api", auth=login, timeout=10.0)
+        # Nothing is there to verify, and certificates take longer to load than a node may live that is to be killed.
+        self._http = httpx.Client(base_url=f"{broker.management}/api", auth=login, timeout=10.0, verify=False)
         self._users: list[str] = []
 
     def __enter__(self) -> Self:
